@@ -1,0 +1,51 @@
+"""synthaug: from a labelled image dataset to a measured better classifier.
+
+The public names are loaded on first use (PEP 562), so ``import synthaug`` costs no torch.
+
+Example:
+    >>> import synthaug
+    >>> synthaug.list_families()  # doctest: +ELLIPSIS
+    [...'gan', 'vae'...]
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from synthaug.data import ImageDataset as ImageDataset
+    from synthaug.errors import SynthaugError as SynthaugError
+    from synthaug.generators import Generator as Generator
+    from synthaug.generators import list_families as list_families
+    from synthaug.generators import load as load
+    from synthaug.sampling import SampleBank as SampleBank
+    from synthaug.sampling import generate as generate
+    from synthaug.training import fit as fit
+
+_HOMES = {
+    "ImageDataset": "synthaug.data",
+    "SynthaugError": "synthaug.errors",
+    "Generator": "synthaug.generators",
+    "list_families": "synthaug.generators",
+    "load": "synthaug.generators",
+    "SampleBank": "synthaug.sampling",
+    "generate": "synthaug.sampling",
+    "fit": "synthaug.training",
+}
+
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOMES])

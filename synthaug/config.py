@@ -1,0 +1,111 @@
+"""Frozen configurations that round-trip through JSON and refuse what they do not know."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, Self
+
+from synthaug.errors import ConfigError, did_you_mean
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """Base of every configuration: a frozen dataclass of JSON-able fields.
+
+    Subclasses declare fields with types among ``bool``, ``int``, ``float``, ``str``, ``None``, ``Literal``, unions of
+    these and ``tuple[T, ...]``; `validate` checks ranges. Values are checked when the object is made, whichever
+    way it is made.
+
+    Raises:
+        ConfigError: On an unknown key, a value of the wrong type, or a value that `validate` refuses.
+
+    Example:
+        >>> @dataclasses.dataclass(frozen=True)
+        ... class Sizes(Config):
+        ...     width: int = 32
+        >>> Sizes.from_dict({"width": 64}).to_dict()
+        {'width': 64}
+    """
+
+    def __post_init__(self) -> None:
+        hints = typing.get_type_hints(type(self))
+        for field in dataclasses.fields(self):
+            value = _checked(getattr(self, field.name), hints[field.name], f"{type(self).__name__}.{field.name}")
+            object.__setattr__(self, field.name, value)
+        self.validate()
+
+    def validate(self) -> None:
+        """Raise `ConfigError` where a value is out of range; called once the types are right."""
+
+    @classmethod
+    def field_names(cls) -> tuple[str, ...]:
+        """Names of all settings, in order of declaration."""
+        return tuple(field.name for field in dataclasses.fields(cls))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Make a configuration from a mapping, for instance parsed JSON."""
+        known = cls.field_names()
+        unknown = [key for key in values if key not in known]
+        if unknown:
+            raise ConfigError(
+                f"{cls.__name__} has no setting {unknown[0]!r}.{did_you_mean(unknown[0], known)} "
+                f"Known settings: {', '.join(known)}."
+            )
+        return cls(**values)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as JSON-able values (tuples become lists)."""
+        return {name: _plain(getattr(self, name)) for name in self.field_names()}
+
+    def replace(self, **changes: Any) -> Self:
+        """Return a copy with some settings changed."""
+        return self.from_dict({name: getattr(self, name) for name in self.field_names()} | changes)
+
+    def require(self, condition: bool, name: str, expected: str) -> None:
+        """Raise the standard error unless ``condition`` holds for setting ``name``."""
+        if not condition:
+            raise ConfigError(f"{type(self).__name__}.{name}: expected {expected}, but got {getattr(self, name)!r}.")
+
+
+def _plain(value: Any) -> Any:
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _checked(value: Any, hint: Any, where: str) -> Any:
+    """Return ``value`` as ``hint`` wants it (int to float, list to tuple), or raise `ConfigError`."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        for option in arguments:
+            try:
+                return _checked(value, option, where)
+            except ConfigError:
+                continue
+    elif origin is typing.Literal:
+        if value in arguments:
+            return value
+        raise ConfigError(
+            f"{where}: expected one of {', '.join(map(repr, arguments))}, but got {value!r}."
+            f"{did_you_mean(value, arguments)}"
+        )
+    elif origin is tuple and isinstance(value, (list, tuple)):
+        if len(arguments) == 2 and arguments[1] is Ellipsis:
+            return tuple(_checked(item, arguments[0], where) for item in value)
+        if len(arguments) == len(value):
+            return tuple(_checked(item, option, where) for item, option in zip(value, arguments, strict=True))
+    elif hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    elif hint is int and isinstance(value, int) and not isinstance(value, bool):
+        return value
+    elif hint is type(None) and value is None:
+        return None
+    elif hint in (bool, str) and isinstance(value, hint):
+        return value
+    raise ConfigError(f"{where}: expected {_describe(hint)}, but got {value!r} ({type(value).__name__}).")
+
+
+def _describe(hint: Any) -> str:
+    return hint.__name__ if isinstance(hint, type) and not typing.get_args(hint) else str(hint)

@@ -1,0 +1,1 @@
+"""Placeholder, replaced with the room's public names."""
