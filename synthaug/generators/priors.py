@@ -1,0 +1,129 @@
+"""A prior over latent codes that is fitted after training: a Gaussian mixture for each class.
+
+The aggregate posterior of a trained VAE is not N(0, I), and samples from the gap look wrong; a density fitted on the
+codes afterwards closes it (Dai & Wipf 2019, "Diagnosing and enhancing VAE models"; Ghosh et al. 2020, "From
+variational to deterministic autoencoders").
+"""
+
+from __future__ import annotations
+
+import warnings
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+_IMAGES_PER_COMPONENT = 20
+_MOST_IMAGES = 5_000
+_MOST_NUMBERS = 50_000_000
+
+
+class MixturePrior(nn.Module):
+    """Gaussian mixtures over codes, one a class, with full covariances.
+
+    Covariances are shrunk towards the pooled within-class covariance, the more the fewer images a component has:
+    a class with a single image gets its code as the mean and the variation of the other classes.
+
+    Args:
+        classes: Number of classes.
+        latent_dim: Length of a code.
+        components: Components a class at most; classes with few images get fewer.
+    """
+
+    cumulative: Tensor
+    means: Tensor
+    scales: Tensor
+
+    def __init__(self, classes: int, latent_dim: int, components: int) -> None:
+        super().__init__()
+        # A thousand classes times ten full covariances would outweigh the networks.
+        affordable = max(1, _MOST_NUMBERS // (classes * latent_dim**2))
+        self.components = min(components, affordable)
+        shape = (classes, self.components, latent_dim)
+        self.register_buffer("cumulative", torch.ones(shape[:2]))
+        self.register_buffer("means", torch.zeros(shape))
+        self.register_buffer("scales", torch.eye(latent_dim).expand(*shape, latent_dim).clone())
+
+    @property
+    def noise_size(self) -> int:
+        """Normals that one code takes: one for each dimension, and one to choose the component."""
+        return self.means.shape[-1] + 1
+
+    def forward(self, noise: Tensor, labels: Tensor, temperature: float = 1.0) -> Tensor:
+        """Turn standard-normal noise (B, latent_dim + 1) and labels (B,) into codes (B, latent_dim)."""
+        with torch.autocast(noise.device.type, enabled=False):
+            uniform = torch.special.ndtr(noise[:, :1].double()).float()
+            component = (uniform > self.cumulative[labels]).sum(1).clamp(max=self.components - 1)
+            offset = torch.einsum("bij,bj->bi", self.scales[labels, component], noise[:, 1:])
+            codes: Tensor = self.means[labels, component] + temperature * offset
+        return codes
+
+    def fit(self, means: NDArray[np.float32], variances: NDArray[np.float32], labels: NDArray[np.int64]) -> None:
+        """Fit the mixtures to the posteriors of the training images.
+
+        Args:
+            means: Posterior means, (N, latent_dim).
+            variances: Posterior variances, (N, latent_dim); their mean widens the covariances, so that the mixture
+                fits the aggregate posterior and not the means alone. Zeros for a deterministic encoder.
+            labels: Labels, (N,).
+        """
+        codes = means.astype(np.float64)
+        pooled = _pooled_covariance(codes, labels) + 1e-6 * np.eye(codes.shape[1])
+        for label in range(len(self.means)):
+            chosen = np.flatnonzero(labels == label)
+            if len(chosen) == 0:  # nothing is known of this class but what all codes have in common
+                centre, covariance = codes.mean(0), pooled + np.diag(codes.var(0))
+                self._store(label, np.ones(1), centre[None], covariance[None])
+                continue
+            self._store(label, *_fit_class(codes[chosen], variances[chosen], pooled, self.components))
+
+    def _store(
+        self, label: int, weights: NDArray[np.float64], means: NDArray[np.float64], covariances: NDArray[np.float64]
+    ) -> None:
+        number = len(weights)
+        self.cumulative[label] = 1.0
+        self.cumulative[label, :number] = torch.from_numpy(np.minimum(np.cumsum(weights), 1.0))
+        self.cumulative[label, number - 1 :] = 1.0
+        self.means[label, :number] = torch.from_numpy(means)
+        self.scales[label, :number] = torch.from_numpy(np.linalg.cholesky(covariances))
+
+
+def _fit_class(
+    codes: NDArray[np.float64], variances: NDArray[np.float32], pooled: NDArray[np.float64], components: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Return weights, means and shrunk covariances of one class's mixture."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.mixture import GaussianMixture
+
+    dimensions = codes.shape[1]
+    number = int(np.clip(len(codes) // _IMAGES_PER_COMPONENT, 1, components))
+    if number == 1:
+        weights, centres = np.ones(1), codes.mean(0, keepdims=True)
+        covariances = np.cov(codes, rowvar=False, bias=True).reshape(1, dimensions, dimensions)
+    else:
+        every = -(-len(codes) // _MOST_IMAGES)
+        mixture = GaussianMixture(number, covariance_type="full", reg_covar=1e-4, max_iter=50, random_state=0)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)  # a rough fit serves: it is shrunk below
+            mixture.fit(codes[::every])
+        weights, centres, covariances = mixture.weights_, mixture.means_, mixture.covariances_
+    images = (weights * len(codes))[:, None, None]
+    # Within a component the pooled covariance is too wide, since it also holds the spread of the component means.
+    target = pooled / number ** (2 / dimensions)
+    covariances = (images * covariances + dimensions * target) / (images + dimensions)
+    return weights, centres, covariances + np.diag(variances.mean(0, dtype=np.float64) + 1e-6)
+
+
+def _pooled_covariance(codes: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Covariance of the codes around their class means."""
+    centred = codes.copy()
+    freedom = len(codes)
+    for label in np.unique(labels):
+        chosen = labels == label
+        centred[chosen] -= codes[chosen].mean(0)
+        freedom -= 1
+    if freedom == 0:  # one image a class: nothing varies within classes, so borrow some of what varies between them
+        spread = np.cov(codes, rowvar=False, bias=True) if len(codes) > 1 else np.eye(codes.shape[1])
+        return 0.1 * np.asarray(spread).reshape(codes.shape[1], codes.shape[1])
+    return centred.T @ centred / freedom

@@ -1,0 +1,132 @@
+"""Encoders: from an image and a class to a feature vector. Our own small ResNet, or any timm backbone by name."""
+
+from __future__ import annotations
+
+import math
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from synthaug.errors import ConfigError, did_you_mean
+from synthaug.networks.blocks import ResidualBlock, Size, activation, pyramid, widths
+
+SMALL_RESNET = "small_resnet"
+
+
+def make_encoder(
+    name: str,
+    image_shape: tuple[int, int, int],
+    *,
+    width: int = 32,
+    condition: int = 0,
+    normalise: bool = True,
+    pretrained: bool = False,
+) -> nn.Module:
+    """Make an encoder with attribute ``features``, the length of the vectors it returns.
+
+    Args:
+        name: ``"small_resnet"``, or the name of any timm model (ResNet, EfficientNet, ViT, …).
+        image_shape: (C, H, W) of the images.
+        width: Channels at full resolution (small ResNet only).
+        condition: Length of the condition vector (small ResNet only; a backbone sees none).
+        normalise: Whether to use group normalisation (small ResNet only).
+        pretrained: Whether to load timm's weights (downloaded by timm on first use).
+
+    Returns:
+        A module whose ``forward(images, condition)`` maps (B, C, H, W) to (B, features).
+
+    Raises:
+        ConfigError: If no timm model has that name.
+
+    Example:
+        >>> make_encoder("small_resnet", (1, 28, 28), width=8).features
+        1568
+    """
+    if name == SMALL_RESNET:
+        return SmallResNet(image_shape, width=width, condition=condition, normalise=normalise)
+    return TimmEncoder(name, image_shape, pretrained=pretrained)
+
+
+class SmallResNet(nn.Module):
+    """A residual network that halves the image until its sides are below 8 pixels, and flattens what is left.
+
+    Args:
+        image_shape: (C, H, W) of the images.
+        width: Channels at full resolution, doubled at every halving up to 256.
+        condition: Length of the condition vector, 0 for none.
+        normalise: Whether to use group normalisation.
+    """
+
+    def __init__(
+        self, image_shape: tuple[int, int, int], *, width: int = 32, condition: int = 0, normalise: bool = True
+    ) -> None:
+        super().__init__()
+        channels, height, image_width = image_shape
+        sizes = pyramid(height, image_width)
+        levels = widths(len(sizes), width)
+        self.stem = nn.Conv2d(channels, levels[0], 3, padding=1)
+        steps = list(zip(levels, [*levels[1:], levels[-1]], sizes, [*sizes[1:], sizes[-1]], strict=True))
+        self.blocks = nn.ModuleList(
+            ResidualBlock(c_in, c_out, s_in, s_out, condition=condition, normalise=normalise)
+            for c_in, c_out, s_in, s_out in steps
+        )
+        self.features = levels[-1] * sizes[-1][0] * sizes[-1][1]
+
+    def forward(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Map images (B, C, H, W) and conditions (B, condition) to features (B, features)."""
+        h = self.stem(images)
+        for block in self.blocks:
+            h = block(h, condition)
+        return activation(h).flatten(1)
+
+
+class TimmEncoder(nn.Module):
+    """Any timm backbone as an encoder of images in [-1, 1].
+
+    Convolutional backbones halve the image five times, so small images are enlarged to 32 pixels first; vision
+    transformers get a patch size that leaves at least 4×4 patches.
+
+    Args:
+        name: Name of a timm model.
+        image_shape: (C, H, W) of the images.
+        pretrained: Whether to load timm's weights.
+    """
+
+    def __init__(self, name: str, image_shape: tuple[int, int, int], *, pretrained: bool = False) -> None:
+        super().__init__()
+        import timm
+
+        if not timm.is_model(name):
+            raise ConfigError(
+                f"expected the encoder {SMALL_RESNET!r} or a timm model, but got {name!r}."
+                f"{did_you_mean(name, [SMALL_RESNET, *timm.list_models()])}"
+            )
+        channels, height, width = image_shape
+        patch = patch_size(height, width)
+        options = {"pretrained": pretrained, "num_classes": 0, "in_chans": channels}
+        try:
+            self.size: Size = (math.ceil(height / patch) * patch, math.ceil(width / patch) * patch)
+            self.backbone = timm.create_model(name, **options, img_size=self.size, patch_size=patch)
+        except TypeError:  # a convolutional backbone: it has no such arguments, and takes any size
+            self.size = (max(32, height), max(32, width))
+            self.backbone = timm.create_model(name, **options)
+        self.resizes = self.size != (height, width)
+        self.features = int(self.backbone.num_features)
+
+    def forward(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Map images (B, C, H, W) to pooled features (B, features); backbones see no condition."""
+        if self.resizes:
+            images = F.interpolate(images, size=self.size, mode="bilinear", align_corners=False, antialias=True)
+        features: Tensor = self.backbone(images)
+        return features
+
+
+def patch_size(height: int, width: int) -> int:
+    """Return the largest patch side (a power of two up to 16) that leaves at least 4×4 patches.
+
+    Example:
+        >>> patch_size(28, 28), patch_size(128, 128), patch_size(8, 8)
+        (4, 16, 2)
+    """
+    return next((patch for patch in (16, 8, 4, 2) if min(height, width) >= 4 * patch), 1)
+
