@@ -42,6 +42,10 @@ class TrainingInterrupted(SynthaugError, KeyboardInterrupt):  # noqa: N818 - an 
     """Ctrl-C during training; the state was saved and `--resume` goes on from it."""
 
 
+class GenerationInterrupted(SynthaugError, KeyboardInterrupt):  # noqa: N818 - an interruption is no error
+    """Ctrl-C during generation; finished shards were kept and the same call goes on from them."""
+
+
 class MissingExtraError(SynthaugError, ImportError):
     """An optional dependency is not installed; the message names the command that installs it."""
 

@@ -1,1 +1,10 @@
-"""Placeholder, replaced with the room's public names."""
+"""Samples out: which ones, in which format, and the bank that training reads them from."""
+
+from __future__ import annotations
+
+from synthaug.sampling.bank import SampleBank
+from synthaug.sampling.generate import generate
+from synthaug.sampling.plan import Plan, plan_samples
+from synthaug.sampling.writers import list_formats
+
+__all__ = ["Plan", "SampleBank", "generate", "list_formats", "plan_samples"]

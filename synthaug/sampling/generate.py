@@ -1,0 +1,178 @@
+"""`generate`: samples out, whole or not at all, resumable, the same bytes whichever way they are cut."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, overload
+
+from synthaug.errors import ConfigError, GenerationInterrupted, OutputExistsError
+from synthaug.labels import ClassKey
+from synthaug.sampling.bank import SampleBank
+from synthaug.sampling.job import Block, Job, choose_shard_size, decode_blocks
+from synthaug.sampling.partial import MANIFEST, JournaledFolder
+from synthaug.sampling.plan import plan_samples
+from synthaug.sampling.prefetch import prefetch
+from synthaug.sampling.progress import sample_progress
+from synthaug.sampling.writers import Writer, writer_class
+from synthaug.storage import publish, read_json, refuse_existing
+
+if TYPE_CHECKING:
+    from synthaug.data import ImageDataset
+    from synthaug.generators import Generator
+
+Format = Literal["bank", "parquet", "imagefolder", "webdataset"]
+
+
+@overload
+def generate(
+    gen: Generator | str | Path,
+    per_class: int | None = None,
+    *,
+    counts: Mapping[ClassKey, int] | None = None,
+    balance: ImageDataset | None = None,
+    seed: int = 0,
+    out: str | Path,
+    format: Literal["bank"] = "bank",
+    shard: tuple[int, int] | None = None,
+    shard_size: int | None = None,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> SampleBank: ...
+
+
+@overload
+def generate(
+    gen: Generator | str | Path,
+    per_class: int | None = None,
+    *,
+    counts: Mapping[ClassKey, int] | None = None,
+    balance: ImageDataset | None = None,
+    seed: int = 0,
+    out: str | Path,
+    format: str,
+    shard: tuple[int, int] | None = None,
+    shard_size: int | None = None,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> SampleBank | Path: ...
+
+
+def generate(
+    gen: Generator | str | Path,
+    per_class: int | None = None,
+    *,
+    counts: Mapping[ClassKey, int] | None = None,
+    balance: ImageDataset | None = None,
+    seed: int = 0,
+    out: str | Path,
+    format: Format | str = "bank",
+    shard: tuple[int, int] | None = None,
+    shard_size: int | None = None,
+    overwrite: bool = False,
+    progress: bool = True,
+) -> SampleBank | Path:
+    """Draw samples from a generator and write them, with the provenance of each.
+
+    The output appears whole or not at all. Until then it grows in a hidden folder beside ``out``, and the same call
+    after a kill or an error goes on from there: nothing is lost and nothing is made twice.
+
+    Args:
+        gen: A generator, its folder, or a hub id.
+        per_class: This many samples of every class. Give exactly one of ``per_class``, ``counts``, ``balance``.
+        counts: Numbers by class name or label.
+        balance: A dataset; each class is topped up to the size of the largest.
+        seed: In the name of every sample; other seeds give other samples.
+        out: Folder to write.
+        format: ``"bank"`` (memory-mapped, for training), ``"parquet"``, ``"imagefolder"`` or ``"webdataset"``.
+        shard: (K, N) makes the K-th of N contiguous parts, K from 1; in order they concatenate to the whole.
+        shard_size: Samples a file (or a step of a bank), a multiple of 64; by default some 64 MiB of pixels.
+        overwrite: Replace what is there.
+        progress: Show a progress bar on stderr when that is a terminal.
+
+    Returns:
+        The opened `SampleBank` for format ``"bank"``, else the folder.
+
+    Raises:
+        ConfigError: If the request is contradictory, empty or out of range.
+        LabelError: If a class is unknown.
+        OutputExistsError: If ``out`` holds data, or an unfinished run with other settings waits beside it.
+        GenerationInterrupted: On Ctrl-C; what is finished is kept.
+
+    Example:
+        >>> bank = synthaug.generate(gen, per_class=500, out="bank")  # doctest: +SKIP
+        >>> bank = synthaug.generate(gen, counts={"boot": 20}, seed=1, out="boots")  # doctest: +SKIP
+    """
+    target = Path(out).expanduser()
+    make_writer = writer_class(format)
+    if not isinstance(seed, int) or isinstance(seed, bool) or not -(1 << 63) <= seed < 1 << 63:
+        raise ConfigError(f"seed: expected an integer of 64 bits, but got {seed!r}.")
+    if isinstance(gen, (str, Path)):
+        from synthaug.generators import load
+
+        gen = load(gen)
+    plan = plan_samples(gen.classes, per_class, counts, balance)
+    job = Job(
+        plan=plan if shard is None else plan.part(*shard),
+        classes=gen.classes,
+        image_shape=gen.image_shape,
+        seed=seed,
+        generator=gen.digest,
+        family=gen.family,
+        device=gen.device.type,
+        format=format,
+        shard_size=choose_shard_size(gen.image_shape, shard_size),
+        part=shard,
+    )
+    _refuse_output(target, job, overwrite)
+    with JournaledFolder.open(target, job.manifest(), overwrite) as folder:
+        writer = make_writer(folder.path, job)
+        with _explain_interrupt(folder, target), sample_progress(len(job.plan), progress) as advance:
+            _write_missing(gen, job, writer, folder, advance)
+        writer.finish()
+        publish(folder.path, target)
+    folder.forget(target)
+    return SampleBank.open(target) if format == "bank" else target
+
+
+def _write_missing(
+    gen: Generator, job: Job, writer: Writer, folder: JournaledFolder, advance: Callable[[int], None]
+) -> None:
+    shards = job.shards()
+    todo = [shard for shard in shards if shard.number not in folder.done]
+    advance(sum(len(shard) for shard in shards) - sum(len(shard) for shard in todo))
+
+    def counted(blocks: Iterator[Block]) -> Iterator[Block]:
+        for block in blocks:
+            yield block
+            advance(len(block.images))
+
+    with contextlib.closing(prefetch(decode_blocks(gen, job, todo))) as blocks:
+        for shard, own in itertools.groupby(blocks, key=lambda block: block.shard):
+            writer.write(shard, counted(own))
+            folder.mark_done(shard.number)
+
+
+def _refuse_output(target: Path, job: Job, overwrite: bool) -> None:
+    """Raise `OutputExistsError` if ``target`` holds data, saying whether it is this very output."""
+    if not overwrite and (target / MANIFEST).is_file():
+        found: Any = read_json(target / MANIFEST)
+        if found == job.manifest():
+            raise OutputExistsError(
+                f"{target} is already complete: it holds just these {len(job.plan)} samples. "
+                "Use it as it is, or pass overwrite=True (--overwrite) to make it again."
+            )
+    refuse_existing(target, overwrite, "generate")
+
+
+@contextlib.contextmanager
+def _explain_interrupt(folder: JournaledFolder, target: Path) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise GenerationInterrupted(
+            f"Interrupted: {len(folder.done)} finished shards are kept beside {target}. "
+            "Run the same command again to go on."
+        ) from error

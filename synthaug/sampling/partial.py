@@ -1,0 +1,105 @@
+"""The hidden folder in which an output grows: what it is to become, and which shards are finished."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, TextIO
+
+from synthaug.errors import OutputExistsError
+from synthaug.storage import partial_path, read_json, write_json
+
+MANIFEST = ".synthaug.json"
+"""Stays in the output. Hidden, because readers of Parquet and image folders take every visible file for data."""
+_JOURNAL = ".done"
+_LOCK = ".lock"
+
+
+class JournaledFolder:
+    """An output in the making.
+
+    Attributes:
+        path: The hidden folder.
+        done: Numbers of the finished shards.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.done: set[int] = set()
+        if (path / _JOURNAL).is_file():
+            lines = (path / _JOURNAL).read_text(encoding="ascii").split("\n")
+            self.done = {int(line) for line in lines[:-1]}  # a line torn by a kill has no end and does not count
+
+    @classmethod
+    @contextlib.contextmanager
+    def open(cls, target: Path, manifest: Mapping[str, Any], overwrite: bool) -> Iterator[JournaledFolder]:
+        """Make the hidden folder of ``target``, or go on with the one that an earlier run left.
+
+        Raises:
+            OutputExistsError: If an earlier run with another manifest is unfinished there and ``overwrite`` is
+                false, or if another process is at work on it.
+        """
+        path = partial_path(target)
+        if path.is_dir() and any(path.iterdir()):
+            with _locked(path):
+                _take_over(path, target, manifest, overwrite)
+        path.mkdir(parents=True, exist_ok=True)
+        with _locked(path):
+            if not (path / MANIFEST).is_file():
+                write_json(path / MANIFEST, dict(manifest))
+            yield cls(path)
+
+    def mark_done(self, number: int) -> None:
+        """Record a finished shard; one short append, so a kill leaves the line or an unended rest of it."""
+        journal = self.path / _JOURNAL
+        if not self.done and journal.exists():
+            journal.unlink()
+        with journal.open("a", encoding="ascii") as stream:
+            stream.write(f"{number}\n")
+        self.done.add(number)
+
+    @staticmethod
+    def forget(target: Path) -> None:
+        """Remove the traces of the making from a published output."""
+        for name in (_JOURNAL, _LOCK):
+            (target / name).unlink(missing_ok=True)
+
+
+def _take_over(path: Path, target: Path, manifest: Mapping[str, Any], overwrite: bool) -> None:
+    found = read_json(path / MANIFEST) if (path / MANIFEST).is_file() else None
+    if found == manifest:
+        return
+    if found is not None and not overwrite:
+        differing = [key for key in manifest if not isinstance(found, dict) or found.get(key) != manifest[key]]
+        raise OutputExistsError(
+            f"an unfinished run with other settings ({', '.join(differing)}) waits in {path}. Repeat its command "
+            f"to finish {target}, choose another path, or pass overwrite=True (--overwrite) to throw it away."
+        )
+    for entry in path.iterdir():
+        if entry.name == _LOCK:
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold the folder for this process, where the system knows file locks; a killed process lets go of it."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    stream: TextIO
+    with (path / _LOCK).open("w", encoding="ascii") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OutputExistsError(
+                f"another process is writing to {path}; wait for it or choose another path."
+            ) from None
+        yield
