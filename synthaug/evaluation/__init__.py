@@ -1,1 +1,30 @@
-"""Placeholder, replaced with the room's public names."""
+"""Does it help? Classifiers trained with and without samples, and honest statistics about the difference."""
+
+from __future__ import annotations
+
+from synthaug.evaluation.augmentation import AUGMENTATIONS, Augmentation
+from synthaug.evaluation.classifier import (
+    Classifier,
+    ClassifierConfig,
+    ClassifierResult,
+    fit_classifier,
+    train_classifier,
+)
+from synthaug.evaluation.policy import Policy
+from synthaug.evaluation.scores import Scores, score
+from synthaug.evaluation.statistics import PairedDifference, paired_difference
+
+__all__ = [
+    "AUGMENTATIONS",
+    "Augmentation",
+    "Classifier",
+    "ClassifierConfig",
+    "ClassifierResult",
+    "PairedDifference",
+    "Policy",
+    "Scores",
+    "fit_classifier",
+    "paired_difference",
+    "score",
+    "train_classifier",
+]

@@ -1,0 +1,162 @@
+"""Batches of real images and samples, as a policy wants them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from synthaug.errors import DataError
+from synthaug.evaluation.batches import batch_order
+from synthaug.evaluation.policy import Policy
+from synthaug.labels import class_index
+
+if TYPE_CHECKING:
+    from synthaug.data import ImageDataset
+
+_IN_MEMORY = 2 << 30
+"""Bytes up to which the training images are held in memory; beyond, each batch is gathered from the memory map."""
+
+
+class SampleSource(Protocol):
+    """What training needs of a `SampleBank`."""
+
+    @property
+    def images(self) -> NDArray[np.uint8]:
+        """The samples, uint8 (N, H, W, C)."""
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """Their labels, (N,)."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes."""
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(C, H, W)."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """One batch.
+
+    Attributes:
+        images: uint8, (B, C, H, W).
+        labels: (B,).
+        synthetic: Which images are samples, (B,).
+    """
+
+    images: Tensor
+    labels: Tensor
+    synthetic: Tensor
+
+
+class Feed:
+    """An endless stream of batches from a training set and, by a policy, a sample bank.
+
+    In mode ``"replace"`` the real images come in the same order with and without a bank, so that two arms with the
+    same seed differ in nothing but the samples.
+
+    Args:
+        train: The real training images.
+        bank: Samples of the same shape; classes are matched by name. `None` trains on real images alone.
+        policy: How the samples enter.
+        batch_size: Images in a batch.
+        seed: Decides order and replacements.
+        balanced: Draw classes evenly.
+
+    Raises:
+        DataError: If there are no training images, or the bank's images have another shape.
+        LabelError: If the bank holds a class that the training set does not know.
+    """
+
+    def __init__(
+        self,
+        train: ImageDataset,
+        bank: SampleSource | None,
+        policy: Policy,
+        *,
+        batch_size: int,
+        seed: int,
+        balanced: bool = False,
+    ) -> None:
+        if not len(train):
+            raise DataError("expected at least one training image, but got an empty dataset.")
+        self.batch_size, self.seed, self.balanced, self.policy = batch_size, seed, balanced, policy
+        self._train = train
+        self._labels = np.asarray(train.labels, dtype=np.int64)
+        fits = len(train) * int(np.prod(train.image_shape)) <= _IN_MEMORY
+        self._images = train.take(np.arange(len(train))) if fits else None
+        self._bank = bank
+        self._pool, self._pool_labels = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
+        if bank is not None:
+            if tuple(bank.image_shape) != tuple(train.image_shape):
+                raise DataError(
+                    f"expected samples of shape {tuple(train.image_shape)} (C, H, W) like the training images, "
+                    f"but got {tuple(bank.image_shape)}. Load the data at the size the generator was trained on."
+                )
+            labels = np.asarray(bank.labels, dtype=np.int64)
+            present = np.unique(labels).tolist()
+            # Only classes that occur need a place in the training set's list of classes.
+            ours = np.zeros(len(bank.classes), dtype=np.int64)
+            for label in present:
+                ours[label] = class_index(bank.classes[label], train.classes)
+            self._pool = policy.pool(labels, len(train))
+            self._pool_labels = ours[labels[self._pool]]
+
+    @property
+    def class_counts(self) -> NDArray[np.int64]:
+        """Images of each class that batches are drawn from: real ones, and samples where the policy adds them."""
+        counts = np.bincount(self._labels, minlength=len(self._train.classes))
+        if self.policy.mode == "add":
+            counts = counts + np.bincount(self._pool_labels, minlength=len(counts))
+        return counts.astype(np.int64)
+
+    def batches(self, steps: int) -> Iterator[Batch]:
+        """Yield ``steps`` batches; the same ones at each call."""
+        until = round(self.policy.real_only_after * steps) if len(self._pool) else 0
+        real = batch_order(self._labels, self.batch_size, self.seed, balanced=self.balanced)
+        if self.policy.mode == "add" and until:
+            union = np.concatenate([self._labels, self._pool_labels])
+            both = batch_order(union, self.batch_size, self.seed, balanced=self.balanced)
+            for step in range(steps):
+                yield self._gather(next(both if step < until else real))
+            return
+        random = np.random.default_rng([self.seed, 0x5A3B])
+        by_class = np.argsort(self._pool_labels, kind="stable")
+        counts = np.bincount(self._pool_labels, minlength=len(self._train.classes))
+        starts = np.cumsum(counts) - counts
+        for step in range(steps):
+            positions = next(real)
+            if step < until:
+                labels = self._labels[positions]
+                swapped = (random.random(len(labels)) < self.policy.replace_probability) & (counts[labels] > 0)
+                picks = starts[labels] + (random.random(len(labels)) * counts[labels]).astype(np.int64)
+                positions = np.where(swapped, len(self._labels) + by_class[np.where(swapped, picks, 0)], positions)
+            yield self._gather(positions)
+
+    def _gather(self, positions: NDArray[np.int64]) -> Batch:
+        """Read images by position in the union of training set and pool."""
+        synthetic = positions >= len(self._labels)
+        real = ~synthetic
+        channels, height, width = self._train.image_shape
+        images = np.empty((len(positions), height, width, channels), dtype=np.uint8)
+        labels = np.empty(len(positions), dtype=np.int64)
+        if real.any():
+            wanted = positions[real]
+            images[real] = self._images[wanted] if self._images is not None else self._train.take(wanted)
+            labels[real] = self._labels[wanted]
+        if self._bank is not None and synthetic.any():
+            wanted = positions[synthetic] - len(self._labels)
+            images[synthetic] = self._bank.images[self._pool[wanted]]
+            labels[synthetic] = self._pool_labels[wanted]
+        return Batch(
+            torch.from_numpy(images).permute(0, 3, 1, 2), torch.from_numpy(labels), torch.from_numpy(synthetic)
+        )
