@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from synthaug.generators import Generator as Generator
     from synthaug.generators import list_families as list_families
     from synthaug.generators import load as load
+    from synthaug.generators import save as save
     from synthaug.sampling import SampleBank as SampleBank
     from synthaug.sampling import generate as generate
     from synthaug.training import fit as fit
@@ -31,6 +32,7 @@ _HOMES = {
     "Generator": "synthaug.generators",
     "list_families": "synthaug.generators",
     "load": "synthaug.generators",
+    "save": "synthaug.generators",
     "SampleBank": "synthaug.sampling",
     "generate": "synthaug.sampling",
     "fit": "synthaug.training",

@@ -62,15 +62,15 @@ class Phase:
         modules: The networks that this update changes.
         loss: From images (B, C, H, W) in [-1, 1], labels (B,) and the step to named scalar tensors; the one named
             ``loss`` is minimised, the others are logged.
+        learning_rate: The family's default, used unless the user sets one.
         betas: Of AdamW.
-        lr_scale: Factor on the learning rate.
     """
 
     name: str
     modules: tuple[nn.Module, ...]
     loss: Callable[[Tensor, Tensor, int], dict[str, Tensor]]
+    learning_rate: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.99)
-    lr_scale: float = 1.0
 
     def parameters(self) -> list[nn.Parameter]:
         """The parameters that this update changes."""

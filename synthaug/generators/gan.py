@@ -110,8 +110,8 @@ class GANObjective(Objective):
     def phases(self) -> tuple[Phase, ...]:
         """Discriminator first, then generator; without momentum, as the game rotates."""
         return (
-            Phase("discriminator", (self.discriminator,), self.discriminator_loss, betas=(0.0, 0.99)),
-            Phase("generator", (self.generator,), self.generator_loss, betas=(0.0, 0.99)),
+            Phase("discriminator", (self.discriminator,), self.discriminator_loss, 5e-4, betas=(0.0, 0.99)),
+            Phase("generator", (self.generator,), self.generator_loss, 5e-4, betas=(0.0, 0.99)),
         )
 
     def discriminator_loss(self, images: Tensor, labels: Tensor, step: int) -> dict[str, Tensor]:

@@ -109,9 +109,7 @@ def _fit_class(
             mixture.fit(codes[::every])
         weights, centres, covariances = mixture.weights_, mixture.means_, mixture.covariances_
     images = (weights * len(codes))[:, None, None]
-    # Within a component the pooled covariance is too wide, since it also holds the spread of the component means.
-    target = pooled / number ** (2 / dimensions)
-    covariances = (images * covariances + dimensions * target) / (images + dimensions)
+    covariances = (images * covariances + dimensions * pooled) / (images + dimensions)
     return weights, centres, covariances + np.diag(variances.mean(0, dtype=np.float64) + 1e-6)
 
 

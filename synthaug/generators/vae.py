@@ -169,7 +169,7 @@ class VAEObjective(Objective):
 
     def phases(self) -> tuple[Phase, ...]:
         """One update of encoder and decoder together."""
-        return (Phase("vae", (self.generator,), self.loss, betas=(0.9, 0.99)),)
+        return (Phase("vae", (self.generator,), self.loss, learning_rate=1e-3),)
 
     def loss(self, images: Tensor, labels: Tensor, step: int) -> dict[str, Tensor]:
         """Return ``loss``, ``reconstruction``, ``kl`` (nats an image) and ``mse`` (of images in [-1, 1])."""

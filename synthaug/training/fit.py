@@ -1,0 +1,267 @@
+"""`fit`: from a dataset to a trained generator in a folder of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+
+from synthaug.data import ImageDataset
+from synthaug.errors import ConfigError, DataError, FormatError, OutputExistsError
+from synthaug.generators import Generator, family_class, load, make_generator, save
+from synthaug.generators.base import Precision
+from synthaug.generators.per_class import PerClassGenerator
+from synthaug.storage import read_json, refuse_existing, write_json
+from synthaug.training.batches import BEFORE_FIRST_STEP, step_seed
+from synthaug.training.config import RESUMABLE, TrainingConfig
+from synthaug.training.interrupt import stop_wish
+from synthaug.training.loop import Trainer
+from synthaug.training.preview import draw_reals
+from synthaug.training.watcher import Watcher
+
+RUN, STATE_FOLDER = "run.json", "trainer_state"
+
+
+def fit(
+    data: Any,
+    family: str = "vae",
+    *,
+    conditioning: str = "shared",
+    steps: int = 2000,
+    seed: int = 0,
+    out: str | Path | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+    dry_run: bool = False,
+    progress: bool = True,
+    **settings: Any,
+) -> Generator:
+    """Train a class-conditional generator.
+
+    Args:
+        data: An `ImageDataset`, or anything that `ImageDataset.load` takes. Give it the training split only.
+        family: Name of a family; see `synthaug.list_families`.
+        conditioning: ``"shared"``: one model sees the label, so rare classes borrow variation from common ones;
+            ``"per_class"``: one model a class.
+        steps: Optimiser steps, shared out over the classes with ``"per_class"``.
+        seed: Same seed, data, settings and kind of device: same generator.
+        out: Folder for the generator, its checkpoints, metrics and sample grids; nothing is written without one.
+        resume: Go on from the last checkpoint in ``out``, exactly; start from the beginning if there is none.
+        overwrite: Replace a run that is already in ``out``.
+        dry_run: Print the resolved configuration and parameter counts, and return the untrained generator.
+        progress: Show progress on standard error.
+        **settings: Any other field of `TrainingConfig` (``batch_size``, ``learning_rate``, …) or of the family's own
+            configuration (``latent_dim``, …).
+
+    Returns:
+        The trained generator, in evaluation mode.
+
+    Raises:
+        ConfigError: On an unknown family or setting, or a value out of range.
+        OutputExistsError: If ``out`` holds data and neither ``resume`` nor ``overwrite`` is set.
+        DivergenceError: If training became non-finite or exploded; the last good state is kept.
+        TrainingInterrupted: On Ctrl-C or a termination signal; the state is saved.
+
+    Example:
+        >>> data = synthaug.ImageDataset.load("digits")  # doctest: +SKIP
+        >>> gen = synthaug.fit(data, family="vae", steps=500, out="runs/digits")  # doctest: +SKIP
+    """
+    dataset = data if isinstance(data, ImageDataset) else ImageDataset.load(data)
+    _check_data(dataset, conditioning)
+    accelerator = Accelerator()
+    training, options = split_settings(family, {"steps": steps, "seed": seed, **settings})
+    precision = _resolve_precision(training, accelerator.device)
+    with torch.random.fork_rng():
+        torch.manual_seed(step_seed(training.seed, BEFORE_FIRST_STEP))
+        generator = make_generator(
+            family, dataset.classes, dataset.image_shape, conditioning=conditioning, precision=precision, options=options
+        )
+    run = _describe(generator, training, dataset)
+    if dry_run:
+        print(json.dumps(run | {"parameters": count_parameters(generator)}, indent=2, ensure_ascii=False))
+        return generator
+    folder = Path(out) if out is not None else None
+    if folder is not None:
+        if accelerator.is_main_process:
+            _open_run(folder, run, dataset, resume=resume, overwrite=overwrite)
+        accelerator.wait_for_everyone()
+    with stop_wish() as should_stop, Watcher(folder, training.steps, training.batch_size, _shown(progress, accelerator)) as watcher:
+        train = _train_per_class if isinstance(generator, PerClassGenerator) else _train_shared
+        trained = train(generator, dataset, training, accelerator, folder, resume, watcher, should_stop)
+    trained.provenance = {"dataset": run["dataset"], "training": run["training"]}
+    trained = trained.to("cpu").eval().requires_grad_(False)
+    if folder is not None:
+        if accelerator.is_main_process:
+            save(trained, folder)
+        accelerator.wait_for_everyone()
+        return load(folder)
+    return trained
+
+
+def split_settings(family: str, settings: dict[str, Any]) -> tuple[TrainingConfig, dict[str, Any]]:
+    """Sort settings into those of the training loop and those of the family.
+
+    Raises:
+        ConfigError: If neither knows a setting, or a value is refused.
+    """
+    of_loop = set(TrainingConfig.field_names())
+    config_class = family_class(family).config_class
+    options = {name: value for name, value in settings.items() if name not in of_loop}
+    unknown = [name for name in options if name not in config_class.field_names()]
+    if unknown:
+        from synthaug.errors import did_you_mean
+
+        known = [*TrainingConfig.field_names(), *config_class.field_names()]
+        raise ConfigError(
+            f"neither the training loop nor the family {family!r} has a setting {unknown[0]!r}."
+            f"{did_you_mean(unknown[0], known)} Known settings: {', '.join(known)}."
+        )
+    config_class.from_dict(options)
+    return TrainingConfig.from_dict({name: value for name, value in settings.items() if name in of_loop}), options
+
+
+def count_parameters(generator: Generator) -> dict[str, int]:
+    """Return the number of parameters of the generator, and of what only training needs."""
+    models = generator.members if isinstance(generator, PerClassGenerator) else [generator]
+    with torch.random.fork_rng():
+        everything = sum(p.numel() for model in models for p in model.objective().parameters())
+    kept = sum(parameter.numel() for parameter in generator.parameters())
+    return {"generator": kept, "training_only": everything - kept}
+
+
+def _train_shared(
+    generator: Generator,
+    data: ImageDataset,
+    config: TrainingConfig,
+    accelerator: Accelerator,
+    folder: Path | None,
+    resume: bool,
+    watcher: Watcher,
+    should_stop: Callable[[], bool],
+) -> Generator:
+    trainer = Trainer(generator, data, config, accelerator, folder and folder / STATE_FOLDER)
+    if resume:
+        trainer.resume()
+    watcher.begin(0, trainer.step)
+    trainer.run(watcher, should_stop)
+    trainer.average.finish(data)
+    return trainer.average
+
+
+def _train_per_class(
+    generator: Generator,
+    data: ImageDataset,
+    config: TrainingConfig,
+    accelerator: Accelerator,
+    folder: Path | None,
+    resume: bool,
+    watcher: Watcher,
+    should_stop: Callable[[], bool],
+) -> Generator:
+    """Train the members one after the other, each with its share of the steps."""
+    if not isinstance(generator, PerClassGenerator):
+        raise TypeError(f"expected a per-class generator, but got {type(generator).__name__}.")
+    whole, rest = divmod(config.steps, len(data.classes))
+    offset = 0
+    for label, name in enumerate(data.classes):
+        share = config.replace(steps=max(1, whole + (label < rest)))
+        of_class = data.only(label)
+        # Numbered, since a class name may not be fit for a path.
+        state = folder and folder / STATE_FOLDER / f"{label:05d}"
+        trainer = Trainer(generator.member(label), of_class, share, accelerator, state)
+        if resume:
+            trainer.resume()
+        watcher.begin(offset, trainer.step, name)
+        trainer.run(watcher, should_stop, label)
+        trainer.average.finish(of_class)
+        generator.members[label] = trainer.average.to("cpu")
+        offset += share.steps
+    return generator
+
+
+def _check_data(data: ImageDataset, conditioning: str) -> None:
+    empty = [name for name, count in zip(data.classes, data.class_counts, strict=True) if count == 0]
+    if len(data) == 0:
+        raise DataError("expected at least one image to train on, but the dataset is empty.")
+    if empty and conditioning == "per_class":
+        raise DataError(
+            f"expected at least one image of each class, but {len(empty)} have none ({', '.join(empty[:5])}). "
+            "Use conditioning='shared', or leave these classes out."
+        )
+    if empty:
+        warnings.warn(
+            f"{len(empty)} classes have no image ({', '.join(empty[:5])}); their samples can't be meaningful.",
+            stacklevel=3,
+        )
+
+
+def _resolve_precision(config: TrainingConfig, device: torch.device) -> Precision:
+    """Choose bf16 where it is known to pay: on GPUs. On processors small networks run faster in fp32."""
+    if config.precision != "auto":
+        return config.precision
+    return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
+
+
+def _shown(progress: bool, accelerator: Accelerator) -> bool:
+    return bool(progress and accelerator.is_main_process)
+
+
+def _describe(generator: Generator, config: TrainingConfig, data: ImageDataset) -> dict[str, Any]:
+    """Return the resolved configuration of a run."""
+    identity = generator.identity()
+    return {
+        "family": identity["family"],
+        "conditioning": identity["conditioning"],
+        "image_shape": identity["image_shape"],
+        "precision": identity["precision"],
+        "model": identity["model"],
+        "training": dataclasses.asdict(config),
+        "dataset": {
+            "name": data.name,
+            "digest": data.digest,
+            "images": len(data),
+            "classes": len(data.classes),
+        },
+    }
+
+
+def _open_run(folder: Path, run: dict[str, Any], data: ImageDataset, *, resume: bool, overwrite: bool) -> None:
+    """Make the run's folder, or check that the one that is there can be gone on with."""
+    described = folder / RUN
+    if resume and described.exists():
+        _check_same_run(read_json(described), run, folder)
+    elif resume and folder.exists() and any(folder.iterdir()):
+        raise FormatError(f"cannot resume: {folder} holds data, but no {RUN} of a run.")
+    else:
+        refuse_existing(folder, overwrite, "fit")
+        if folder.exists() and any(folder.iterdir()):
+            if not described.exists():
+                raise OutputExistsError(
+                    f"fit: {folder} holds data, but no run of synthaug, so it is not overwritten. Choose another path."
+                )
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        draw_reals(data, folder / "reals.png")
+    write_json(described, run)
+
+
+def _check_same_run(before: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
+    def settings(run: dict[str, Any]) -> dict[str, Any]:
+        training = {name: value for name, value in run["training"].items() if name not in RESUMABLE}
+        flat = {**run, **training, **run["model"], "dataset": run["dataset"]["digest"]}
+        return {name: value for name, value in flat.items() if name not in ("training", "model")}
+
+    old, new = settings(before), settings(now)
+    changed = [name for name in new if old.get(name) != new[name]]
+    if changed:
+        raise ConfigError(
+            f"cannot resume {folder} with another {changed[0]}: it was started with {old.get(changed[0])!r}, but got "
+            f"{new[changed[0]]!r}. Use the settings of the start, another folder, or overwrite=True (--overwrite)."
+        )

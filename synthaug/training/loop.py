@@ -1,0 +1,213 @@
+"""The one training loop of all families.
+
+A step draws a batch, and then for each phase of the family's objective computes the loss, its gradients and one
+optimiser update; the moving average of the generator follows. The random state of a step is seeded from the run's
+seed and the step's number, so a run that was stopped goes on exactly as if it had not been.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from timm.utils import ModelEmaV3
+from torch import Tensor
+
+from synthaug.data import ImageDataset
+from synthaug.errors import ConfigError, DivergenceError, TrainingInterrupted
+from synthaug.generators import Generator, Phase
+from synthaug.generators.base import from_uint8
+from synthaug.training.batches import BEFORE_FIRST_STEP, BatchStream, step_seed
+from synthaug.training.checkpoint import STATE, load_state, save_state
+from synthaug.training.config import RESUMABLE, TrainingConfig
+from synthaug.training.watcher import Watcher
+
+_EXPLODED = 1e4
+"""A loss beyond this multiple of its size in the first steps means divergence."""
+
+
+class Trainer:
+    """Trains one generator.
+
+    Args:
+        generator: The generator, with initial weights.
+        data: The training images.
+        config: Settings of the loop.
+        accelerator: Devices and processes.
+        folder: Where the trainer's state goes; without one nothing is saved.
+    """
+
+    def __init__(
+        self,
+        generator: Generator,
+        data: ImageDataset,
+        config: TrainingConfig,
+        accelerator: Accelerator,
+        folder: Path | None = None,
+    ) -> None:
+        if config.batch_size % accelerator.num_processes:
+            raise ConfigError(
+                f"expected a batch size that {accelerator.num_processes} processes can share evenly, "
+                f"but got {config.batch_size}."
+            )
+        self.data, self.config, self.accelerator, self.folder = data, config, accelerator, folder
+        with torch.random.fork_rng():
+            torch.manual_seed(step_seed(config.seed, BEFORE_FIRST_STEP))
+            self.objective = generator.objective()
+        self.objective.to(accelerator.device, memory_format=torch.channels_last)
+        self.generator = self.objective.generator
+        self.phases = self.objective.phases()
+        self.ema = ModelEmaV3(self.generator, decay=config.ema_decay, use_warmup=True, warmup_gamma=10, warmup_power=1)
+        self.optimizers = {phase.name: self._optimizer(phase) for phase in self.phases}
+        self.stream = BatchStream(data.labels, config.batch_size, config.seed, config.balance)
+        self.step = 0
+        self._references: dict[str, float] = {}
+
+    @property
+    def average(self) -> Generator:
+        """The generator with averaged weights, from which samples are drawn."""
+        generator = self.ema.module
+        if not isinstance(generator, Generator):
+            raise TypeError(f"expected the moving average of a generator, but got {type(generator).__name__}.")
+        return generator
+
+    def resume(self) -> bool:
+        """Go back to the saved state, if there is one.
+
+        Raises:
+            ConfigError: If it was made with other settings.
+        """
+        if self.folder is None or not (self.folder / STATE).exists():
+            return False
+        state = load_state(self.folder, self._modules(), self.optimizers)
+        before, now = dict(state["config"]), self.config.to_dict()
+        changed = [key for key in now if key not in RESUMABLE and before.get(key) != now[key]]
+        if changed:
+            raise ConfigError(
+                f"cannot resume with another {changed[0]}: expected {before.get(changed[0])!r}, but got "
+                f"{now[changed[0]]!r}. Use the settings of the first start, or start anew with overwrite."
+            )
+        self.step = int(state["step"])
+        self._references = dict(state["references"])
+        return True
+
+    def save(self) -> None:
+        """Write a checkpoint (main process only)."""
+        if self.folder is not None and self.accelerator.is_main_process:
+            state = {"step": self.step, "references": self._references, "config": self.config.to_dict()}
+            save_state(self.folder, self._modules(), self.optimizers, state)
+
+    def run(self, watcher: Watcher, should_stop: Callable[[], bool], label: int | None = None) -> None:
+        """Train up to the last step.
+
+        Args:
+            watcher: Told about losses and previews.
+            should_stop: Asked after every step.
+            label: The class, when this trains the model of a single class.
+
+        Raises:
+            TrainingInterrupted: If ``should_stop`` said so; the state was saved.
+            DivergenceError: If a loss or gradient is not finite, or exploded; the state before it was saved.
+        """
+        config = self.config
+        sums: dict[str, Tensor] = {}
+        since = self.step
+        with torch.random.fork_rng():
+            while self.step < config.steps:
+                for name, value in self._train_step().items():
+                    sums[name] = sums.get(name, torch.zeros((), device=value.device)) + value
+                self.step += 1
+                last = self.step == config.steps
+                if self.step % config.log_every == 0 or last:
+                    watcher.log(self.step, {name: value.item() / (self.step - since) for name, value in sums.items()})
+                    sums, since = {}, self.step
+                if last or (config.checkpoint_every and self.step % config.checkpoint_every == 0):
+                    self.save()
+                if self.accelerator.is_main_process and (
+                    last or (config.preview_every and self.step % config.preview_every == 0)
+                ):
+                    watcher.preview(self.step, self.average, self.data, label)
+                if should_stop() and not last:
+                    self._interrupt()
+
+    def _train_step(self) -> dict[str, Tensor]:
+        config = self.config
+        torch.manual_seed(step_seed(config.seed, self.step, self.accelerator.process_index))
+        images, labels = self._batch()
+        logged: dict[str, Tensor] = {}
+        self.objective.train()
+        for phase in self.phases:
+            self.objective.requires_grad_(False)
+            for module in phase.modules:
+                module.requires_grad_(True)
+            with self.generator.autocast():
+                losses = phase.loss(images, labels, self.step)
+            self._check_loss(phase, losses["loss"])
+            optimizer = self.optimizers[phase.name]
+            optimizer.zero_grad(set_to_none=True)
+            losses["loss"].backward()
+            gradients = self._gradients(phase)
+            if not torch.nn.utils.get_total_norm(gradients).isfinite():
+                self._diverged(f"a gradient of {phase.name} is not finite")
+            rise = min(1.0, (self.step + 1) / max(1, config.learning_rate_warmup))
+            for group in optimizer.param_groups:
+                group["lr"] = rise * (config.learning_rate or phase.learning_rate)
+            optimizer.step()
+            logged |= {f"{phase.name}/{name}": value.detach() for name, value in losses.items()}
+        self.ema.update(self.generator, step=self.step)
+        return logged
+
+    def _batch(self) -> tuple[Tensor, Tensor]:
+        """Return this process's share of the step's images, in [-1, 1], and labels."""
+        positions = self.stream.positions(self.step)[self.accelerator.process_index :: self.accelerator.num_processes]
+        images = torch.from_numpy(self.data.take(positions)).to(self.accelerator.device).permute(0, 3, 1, 2)
+        labels = torch.from_numpy(self.data.labels[positions]).to(self.accelerator.device)
+        images = from_uint8(images)
+        if self.config.horizontal_flip:
+            mirrored = torch.rand(len(images), 1, 1, 1, device=images.device) < 0.5
+            images = torch.where(mirrored, images.flip(3), images)
+        return images.contiguous(memory_format=torch.channels_last), labels
+
+    def _gradients(self, phase: Phase) -> list[Tensor]:
+        """Return the phase's gradients, averaged over the processes."""
+        gradients = [parameter.grad for parameter in phase.parameters() if parameter.grad is not None]
+        if self.accelerator.num_processes > 1:
+            flat = torch.cat([gradient.flatten() for gradient in gradients])
+            flat = self.accelerator.reduce(flat, "mean")
+            for gradient, part in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+                gradient.copy_(part.view_as(gradient))
+        return gradients
+
+    def _check_loss(self, phase: Phase, loss: Tensor) -> None:
+        value = abs(loss.item())
+        if not math.isfinite(value):
+            self._diverged(f"the loss of {phase.name} is {loss.item()}")
+        if self.step < max(1, self.config.learning_rate_warmup):
+            self._references[phase.name] = max(self._references.get(phase.name, 1.0), value)
+        elif value > _EXPLODED * self._references[phase.name]:
+            self._diverged(f"the loss of {phase.name} exploded to {loss.item():.4g}")
+
+    def _diverged(self, cause: str) -> None:
+        self.save()
+        kept = f" The last good state is in {self.folder}." if self.folder else ""
+        raise DivergenceError(
+            f"training stopped at step {self.step}: {cause}.{kept} Try a lower learning rate"
+            f"{' or precision fp32' if self.generator.precision != 'fp32' else ''}."
+        )
+
+    def _interrupt(self) -> None:
+        self.save()
+        go_on = "Go on with resume=True (--resume)." if self.folder else "Nothing was saved, as there is no out folder."
+        raise TrainingInterrupted(f"training was interrupted after step {self.step} of {self.config.steps}. {go_on}")
+
+    def _optimizer(self, phase: Phase) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(
+            phase.parameters(), lr=0.0, betas=phase.betas, weight_decay=self.config.weight_decay, fused=True
+        )
+
+    def _modules(self) -> dict[str, Any]:
+        return {"objective": self.objective, "ema": self.ema.module}
