@@ -123,7 +123,9 @@ class SampleBank:
             )
         checked = check_labels(np.asarray(labels), classes)
         if len(checked) != len(images):
-            raise LabelError(f"expected a label for each of the {len(images)} images, but got {len(checked)}.")
+            raise LabelError(
+                f"expected a label for each of the {len(images)} images, but got {len(checked)}."
+            )
         if table is not None and table.num_rows != len(images):
             raise DataError(
                 f"expected a table of {len(images)} rows, one for each image, but got {table.num_rows}."
@@ -230,7 +232,9 @@ class SampleBank:
     def __getstate__(self) -> dict[str, Any]:
         if self.path is None:
             return self.__dict__.copy()
-        return {name: value for name, value in self.__dict__.items() if name not in _MAPPED} | {"_stale": True}
+        return {name: value for name, value in self.__dict__.items() if name not in _MAPPED} | {
+            "_stale": True
+        }
 
     def _folder(self) -> Path:
         """Return the folder, once per process checked to be the bank that was pickled."""
@@ -286,7 +290,9 @@ def _read_header(folder: Path) -> dict[str, Any]:
         )
     header: dict[str, Any] = read_json(folder / HEADER)
     if not isinstance(header, dict) or header.get("format") != FORMAT:
-        raise FormatError(f"expected {folder / HEADER} to describe a sample bank, but it says something else.")
+        raise FormatError(
+            f"expected {folder / HEADER} to describe a sample bank, but it says something else."
+        )
     if header.get("format_version") != FORMAT_VERSION:
         raise FormatError(
             f"expected a sample bank of format version {FORMAT_VERSION} in {folder}, "

@@ -30,7 +30,9 @@ class JournaledFolder:
         self.done: set[int] = set()
         if (path / _JOURNAL).is_file():
             lines = (path / _JOURNAL).read_text(encoding="ascii").split("\n")
-            self.done = {int(line) for line in lines[:-1]}  # a line torn by a kill has no end and does not count
+            self.done = {
+                int(line) for line in lines[:-1]
+            }  # a line torn by a kill has no end and does not count
 
     @classmethod
     @contextlib.contextmanager
@@ -72,7 +74,9 @@ def _take_over(path: Path, target: Path, manifest: Mapping[str, Any], overwrite:
     if found == manifest:
         return
     if found is not None and not overwrite:
-        differing = [key for key in manifest if not isinstance(found, dict) or found.get(key) != manifest[key]]
+        differing = [
+            key for key in manifest if not isinstance(found, dict) or found.get(key) != manifest[key]
+        ]
         raise OutputExistsError(
             f"an unfinished run with other settings ({', '.join(differing)}) waits in {path}. Repeat its command "
             f"to finish {target}, choose another path, or pass overwrite=True (--overwrite) to throw it away."
