@@ -10,21 +10,27 @@ from synthaug.evaluation.classifier import (
     fit_classifier,
     train_classifier,
 )
+from synthaug.evaluation.environment import describe_environment
 from synthaug.evaluation.policy import Policy
 from synthaug.evaluation.scores import Scores, score
+from synthaug.evaluation.selection import Choice, choose, tune_classifier
 from synthaug.evaluation.statistics import PairedDifference, paired_difference
 
 __all__ = [
     "AUGMENTATIONS",
     "Augmentation",
+    "Choice",
     "Classifier",
     "ClassifierConfig",
     "ClassifierResult",
     "PairedDifference",
     "Policy",
     "Scores",
+    "choose",
+    "describe_environment",
     "fit_classifier",
     "paired_difference",
     "score",
     "train_classifier",
+    "tune_classifier",
 ]
