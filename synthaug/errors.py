@@ -18,6 +18,10 @@ class DataError(SynthaugError, ValueError):
     """A dataset source cannot be read, or holds nothing usable."""
 
 
+class DataWarning(UserWarning):
+    """Part of a dataset source could not be used and was left out."""
+
+
 class LabelError(SynthaugError, ValueError):
     """A class name or label is unknown, out of range or missing."""
 

@@ -1,0 +1,138 @@
+"""Image folders: one folder a class, with or without train, validation and test folders above them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from synthaug import storage
+from synthaug.data.sources.base import Problem, Row, Source
+from synthaug.data.sources.selection import canonical_split, choose_split
+from synthaug.errors import DataError
+
+_IGNORED = {"__MACOSX", "Thumbs.db", "desktop.ini"}
+
+
+class FolderSource(Source):
+    """The files under class folders; paths are kept relative to the root to stay small for a million of them."""
+
+    def __init__(
+        self,
+        name: str,
+        root: Path,
+        classes: list[str],
+        files: list[str],
+        labels: list[int],
+        fingerprint: str,
+        problems: list[Problem],
+    ) -> None:
+        super().__init__(name, fingerprint, classes, len(files), problems)
+        self._root, self._files, self._labels = str(root), files, labels
+
+    def rows(self) -> Iterator[Row]:
+        """Yield all files, class by class, in sorted order."""
+        for file, label in zip(self._files, self._labels, strict=True):
+            yield Row(file, label, os.path.join(self._root, file))  # noqa: PTH118 - a million Paths cost more
+
+
+def from_folder(root: Path, split: str | None) -> FolderSource:
+    """List an image folder; the fingerprint is made of relative paths, sizes and modification times.
+
+    Raises:
+        DataError: If there are no class folders, or the split is not there.
+    """
+    name = root.resolve().name or str(root)
+    top = _visible(root)
+    splits = _split_folders(top)
+    if splits:
+        chosen = choose_split(splits, split, str(root))
+        # A class that one split lacks keeps its place, so that labels mean the same in all splits.
+        names = sorted({entry.name for part in splits for entry in _visible(root / part) if entry.is_dir()})
+        base, name = root / chosen, f"{name} ({chosen})"
+        top = _visible(base)
+    elif split is not None:
+        raise DataError(
+            f"{root}: expected a folder for the split {split!r}, but it has none (train, validation, test)."
+        )
+    else:
+        base = root
+        names = [entry.name for entry in top if entry.is_dir()]
+    if not names:
+        loose = sum(entry.is_file() for entry in top)
+        raise DataError(
+            f"{base}: expected one folder a class, as in {base.name}/cat/1.png, "
+            f"but found no folders and {loose} files."
+        )
+    prefix = f"{base.name}/" if splits else ""
+    problems = [
+        Problem(prefix + entry.name, "not in a class folder, so it has no label")
+        for entry in top
+        if entry.is_file()
+    ]
+    files: list[str] = []
+    labels: list[int] = []
+    listing = []
+    for label, class_name in enumerate(names):
+        before = len(files)
+        for file, size, modified in _files_under(base / class_name, f"{prefix}{class_name}"):
+            files.append(file)
+            labels.append(label)
+            listing.append(f"{file}\0{size}\0{modified}\n")
+        if len(files) == before and not splits:
+            problems.append(Problem(f"{class_name}/", "this class folder holds no files"))
+    text = "".join(listing).encode("utf-8", errors="surrogateescape")
+    fingerprint = storage.digest(
+        "folder", text, storage.canonical_json([str(problem) for problem in problems])
+    )
+    return FolderSource(name, root, names, files, labels, fingerprint, problems)
+
+
+def _visible(folder: Path) -> list[os.DirEntry[str]]:
+    """Return the entries of a folder, sorted by name, without hidden ones."""
+    try:
+        with os.scandir(folder) as entries:
+            found = [
+                entry for entry in entries if not entry.name.startswith(".") and entry.name not in _IGNORED
+            ]
+    except PermissionError as error:
+        raise DataError(f"{folder} cannot be read: {error.strerror}.") from error
+    return sorted(found, key=lambda entry: entry.name)
+
+
+def _split_folders(top: list[os.DirEntry[str]]) -> list[str]:
+    """Return the folders that are splits: those so named, if train is among them or there are no others."""
+    folders = [entry for entry in top if entry.is_dir()]
+    splits = [entry.name for entry in folders if canonical_split(entry.name)]
+    has_train = any(canonical_split(name) == "train" for name in splits)
+    nested = all(
+        any(inner.is_dir() for inner in _visible(Path(entry.path)))
+        for entry in folders
+        if entry.name in splits
+    )
+    return splits if nested and (has_train or len(splits) == len(folders)) else []
+
+
+def _files_under(folder: Path, relative: str) -> Iterator[tuple[str, int, int]]:
+    """Yield (relative path, size, modification time in ns) of all files, nested ones too; links are followed once."""
+    waiting = [(str(folder), relative)] if folder.is_dir() else []
+    seen: set[tuple[int, int]] = set()
+    while waiting:
+        path, prefix = waiting.pop()
+        status = os.stat(path)  # noqa: PTH116
+        if (status.st_dev, status.st_ino) in seen:
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        deeper = []
+        for entry in _visible(Path(path)):
+            name = f"{prefix}/{entry.name}"
+            if entry.is_dir():
+                deeper.append((entry.path, name))
+                continue
+            try:
+                status = entry.stat()
+            except OSError:
+                yield name, -1, 0  # a dangling link: decoding says so
+                continue
+            yield name, status.st_size, status.st_mtime_ns
+        waiting.extend(reversed(deeper))

@@ -1,0 +1,111 @@
+"""Hugging Face datasets: an object, a ``save_to_disk`` folder, or a name on the hub."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from synthaug import storage
+from synthaug.data.sources.base import Row, Source
+from synthaug.data.sources.selection import choose_split
+from synthaug.data.sources.tables import Columns, features_of, table_rows
+from synthaug.errors import DataError
+
+
+class HuggingFaceSource(Source):
+    """Rows of a map-style ``datasets.Dataset``, read as Arrow tables so that images stay encoded until needed."""
+
+    def __init__(self, dataset: Any, columns: Columns, name: str, fingerprint: str) -> None:
+        super().__init__(name, fingerprint, columns.classes, len(dataset))
+        self._dataset, self._columns = dataset, columns
+
+    def rows(self) -> Iterator[Row]:
+        """Yield all rows in order."""
+        wanted = list(dict.fromkeys([self._columns.image, self._columns.label]))
+        tables = self._dataset.select_columns(wanted).with_format("arrow").iter(batch_size=64)
+        first = 0
+        for table in tables:
+            yield from table_rows(table, self._columns, self.name, first, Path())
+            first += len(table)
+
+
+def is_dataset(source: Any) -> bool:
+    """Tell whether an object is of the ``datasets`` library, without importing it."""
+    return any(kind.__module__.split(".")[0] == "datasets" for kind in type(source).__mro__)
+
+
+def is_saved(path: Path) -> bool:
+    """Tell whether a folder was written by ``save_to_disk``."""
+    return (path / "state.json").is_file() or (path / "dataset_dict.json").is_file()
+
+
+def from_object(
+    source: Any,
+    split: str | None,
+    image_column: str | None,
+    label_column: str | None,
+    name: str | None = None,
+) -> HuggingFaceSource:
+    """Make a source of a ``Dataset``, or of one split of a ``DatasetDict``.
+
+    Raises:
+        DataError: If it streams, or its split or columns cannot be told.
+    """
+    if isinstance(source, dict):
+        chosen = choose_split(source, split, name or "dataset")
+        name = f"{name or 'dataset'} ({chosen})"
+        source = source[chosen]
+    elif split is not None and str(getattr(source, "split", None)) != split:
+        raise DataError(
+            f"expected split= only for a DatasetDict, but got {split!r} for one Dataset: pass the part itself."
+        )
+    if not hasattr(source, "select_columns") or not hasattr(source, "__len__"):
+        raise DataError(
+            f"expected a map-style datasets.Dataset, but got {type(source).__name__}: load it with streaming=False."
+        )
+    info = getattr(source, "info", None)
+    name = name or getattr(info, "dataset_name", None) or "dataset"
+    schema = source.features.arrow_schema
+    columns = Columns(schema, features_of(schema), image_column, label_column, name)
+    fingerprint = storage.digest("datasets", source._fingerprint, columns.image, columns.label)
+    return HuggingFaceSource(source, columns, name, fingerprint)
+
+
+def from_saved(
+    path: Path, split: str | None, image_column: str | None, label_column: str | None
+) -> HuggingFaceSource:
+    """Make a source of a folder that ``save_to_disk`` wrote.
+
+    Raises:
+        DataError: If it cannot be read, or its split or columns cannot be told.
+    """
+    from datasets import load_from_disk
+
+    try:
+        dataset = load_from_disk(str(path))
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(
+            f"{path} looks like a saved Hugging Face dataset, but cannot be read: {error}"
+        ) from error
+    return from_object(dataset, split, image_column, label_column, path.resolve().name)
+
+
+def from_hub(
+    name: str, split: str | None, image_column: str | None, label_column: str | None
+) -> HuggingFaceSource:
+    """Download (once) and read a dataset of the Hugging Face hub.
+
+    Raises:
+        DataError: If there is no such dataset, no network, or its split or columns cannot be told.
+    """
+    from datasets import load_dataset
+
+    try:
+        dataset = load_dataset(name)
+    except (OSError, ValueError, RuntimeError) as error:  # the hub's own errors derive from these
+        raise DataError(
+            f"expected a file, a folder or a Hugging Face dataset, but there is no file or folder {name}, "
+            f"and the hub gave: {type(error).__name__}: {error}"
+        ) from error
+    return from_object(dataset, split, image_column, label_column, name)

@@ -1,0 +1,135 @@
+"""Parquet files: one, several, or a folder of them, with the splits that their names tell."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from synthaug import storage
+from synthaug.data.sources.base import Broken, Problem, Row, Source, classes_of, read_label
+from synthaug.data.sources.selection import choose_split, split_in_path
+from synthaug.data.sources.tables import Columns, features_of, table_rows
+from synthaug.errors import DataError
+
+_BATCH_BYTES = 1 << 25
+_SUFFIXES = (".parquet", ".pq")
+
+
+class ParquetSource(Source):
+    """Rows of Parquet files, read a small batch at a time."""
+
+    def __init__(
+        self,
+        name: str,
+        fingerprint: str,
+        classes: Sequence[str] | None,
+        total: int,
+        problems: Sequence[Problem],
+        files: Sequence[tuple[str, Path]],
+        columns: Columns,
+    ) -> None:
+        super().__init__(name, fingerprint, classes, total, problems)
+        self._files, self._columns = files, columns
+
+    def rows(self) -> Iterator[Row]:
+        """Yield all rows, file by file."""
+        wanted = list(dict.fromkeys([self._columns.image, self._columns.label]))
+        for shown, path in self._files:
+            number = 0
+            try:
+                with pq.ParquetFile(path) as file:
+                    for batch in file.iter_batches(
+                        _batch_rows(file.metadata), columns=wanted, use_threads=False
+                    ):
+                        yield from table_rows(batch, self._columns, shown, number, path.parent)
+                        number += len(batch)
+            except (pa.ArrowException, OSError) as error:
+                # The label says nothing here, but a row needs one to get as far as its image.
+                yield Row(f"{shown} from row {number}", 0, Broken(f"the file is damaged ({error})"))
+
+
+def files_under(folder: Path) -> list[Path]:
+    """Return the Parquet files in a folder and the folders below, sorted, without hidden ones."""
+    found = (path for suffix in _SUFFIXES for path in folder.rglob(f"*{suffix}"))
+    return sorted(path for path in found if not _hidden(path.relative_to(folder)) and path.is_file())
+
+
+def from_files(
+    files: Sequence[Path], root: Path, split: str | None, image_column: str | None, label_column: str | None
+) -> ParquetSource:
+    """Choose the files of a split, the columns and the classes; the fingerprint is made of sizes and times.
+
+    Raises:
+        DataError: If a file lacks a column, none can be read, or the split is not there.
+    """
+    everything = [(path.relative_to(root).as_posix(), path) for path in files]
+    name = files[0].stem if len(files) == 1 else root.resolve().name
+    chosen = everything
+    splits: dict[str, list[tuple[str, Path]]] = {}
+    for shown, path in everything:
+        if found := split_in_path(shown):
+            splits.setdefault(found, []).append((shown, path))
+    if split is not None and not splits:
+        raise DataError(
+            f"{root}: expected files named after the split {split!r}, as in train.parquet, but there are none."
+        )
+    if splits:
+        part = choose_split(splits, split, str(root))
+        chosen = splits[part]
+        name = f"{root.resolve().name} ({part})"
+    readable, problems, schema, total = [], [], None, 0
+    for shown, path in chosen:
+        try:
+            metadata, own = pq.read_metadata(path), pq.read_schema(path)
+        except (pa.ArrowException, OSError) as error:
+            problems.append(Problem(shown, f"not a readable Parquet file ({error})"))
+            continue
+        if schema is None:
+            schema = own
+            columns = Columns(schema, features_of(schema), image_column, label_column, shown)
+        elif missing := {columns.image, columns.label} - set(own.names):
+            raise DataError(
+                f"{shown}: expected the column {sorted(missing)[0]!r} as in {readable[0][0]}, but it has {', '.join(own.names)}."
+            )
+        readable.append((shown, path))
+        total += metadata.num_rows
+    if schema is None:
+        raise DataError(f"{root}: expected readable Parquet files, but found none. {problems[0]}")
+    classes = columns.classes
+    if classes is None and pa.types.is_string(_value_type(schema.field(columns.label).type)):
+        # From all splits, so that a class that one of them lacks keeps its place.
+        classes = _text_classes([path for _, path in everything], columns.label)
+    status = [(shown, path.stat().st_size, path.stat().st_mtime_ns) for shown, path in chosen]
+    fingerprint = storage.digest("parquet", storage.canonical_json([status, columns.image, columns.label]))
+    return ParquetSource(name, fingerprint, classes, total, problems, readable, columns)
+
+
+def _hidden(relative: Path) -> bool:
+    return any(part.startswith(".") for part in relative.parts)
+
+
+def _value_type(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _text_classes(files: Sequence[Path], column: str) -> list[str]:
+    found: set[int | str] = set()
+    for path in files:
+        try:
+            values = pq.read_table(path, columns=[column]).column(0).unique().to_pylist()
+        except (pa.ArrowException, OSError, IndexError):
+            continue  # a damaged file, or one of another table: reading its images says so
+        for value in values:
+            try:
+                found.add(read_label(value, None))
+            except ValueError:
+                continue
+    return list(classes_of(sorted(found, key=str)))
+
+
+def _batch_rows(metadata: pq.FileMetaData) -> int:
+    size = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
+    return min(max(_BATCH_BYTES // max(size // max(metadata.num_rows, 1), 1), 1), 1024)

@@ -1,0 +1,109 @@
+"""Which part of a source to read, and which columns of a table."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Sequence
+
+from synthaug.errors import DataError, did_you_mean
+
+logger = logging.getLogger("synthaug.data")
+
+_SPLITS = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+}
+_IMAGE_NAMES = ("image", "images", "img", "picture", "photo", "pixels")
+_LABEL_NAMES = ("label", "labels", "class", "class_name", "target", "y", "category", "fine_label")
+
+
+def canonical_split(name: str) -> str | None:
+    """Return train, validation or test for the usual spellings, else None.
+
+    Example:
+        >>> canonical_split("Val"), canonical_split("cats")
+        ('validation', None)
+    """
+    return _SPLITS.get(name.lower())
+
+
+def split_in_path(path: str) -> str | None:
+    """Return the split that a relative path names (``data/train-00000-of-00002.parquet``), else None."""
+    for part in reversed(path.split("/")):
+        for word in re.split(r"[-_.]", part):
+            if found := canonical_split(word):
+                return found
+    return None
+
+
+def choose_split(available: Iterable[str], wanted: str | None, where: str) -> str:
+    """Return the name in ``available`` that is meant; without a wish, train, and say so when there are others.
+
+    Raises:
+        DataError: If there is no such split, or none was named and none is train.
+    """
+    names = tuple(available)
+    listed = ", ".join(names)
+    if wanted is not None:
+        if wanted in names:
+            return wanted
+        canonical = canonical_split(wanted)
+        for name in names:
+            if canonical is not None and canonical_split(name) == canonical:
+                return name
+        raise DataError(
+            f"{where}: expected one of the splits {listed}, but got {wanted!r}.{did_you_mean(wanted, names)}"
+        )
+    if len(names) == 1:
+        return names[0]
+    for name in names:
+        if canonical_split(name) == "train":
+            logger.warning("%s has the splits %s; using %s.", where, listed, name)
+            return name
+    raise DataError(
+        f"{where}: expected split= to name one of {listed}, but it was left out and none is train."
+    )
+
+
+def choose_column(
+    what: str, named: str | None, candidates: Sequence[str], columns: Sequence[str], where: str
+) -> str:
+    """Return the column that is named, or the only candidate, or the candidate with a usual name.
+
+    Args:
+        what: "image" or "label".
+        named: What the user asked for.
+        candidates: Columns whose type fits, the surest kind only.
+        columns: All columns.
+        where: The source, for messages.
+
+    Raises:
+        DataError: If there is no such column, or it cannot be told which.
+    """
+    if named is not None:
+        if named in columns:
+            return named
+        raise DataError(
+            f"{where}: expected {what}_column to be one of {', '.join(columns)}, but got {named!r}."
+            f"{did_you_mean(named, columns)}"
+        )
+    if len(candidates) == 1:
+        return candidates[0]
+    for usual in _IMAGE_NAMES if what == "image" else _LABEL_NAMES:
+        for column in candidates:
+            if column.lower() == usual:
+                return column
+    found = (
+        f"several columns could be ({', '.join(candidates)})" if candidates else "no column looks like one"
+    )
+    raise DataError(
+        f"{where}: expected one {what} column, but {found}. "
+        f"Name it with {what}_column=; columns: {', '.join(columns)}."
+    )
