@@ -23,15 +23,8 @@ from torchvision.transforms import v2
 from synthaug.errors import ConfigError, DataError, LabelError
 from synthaug.grids import to_image
 from synthaug.sampling.bank import SampleBank
-from synthaug.sampling.draw import (
-    NOTHING,
-    ClassSampler,
-    check_probability,
-    cutmix,
-    mixup,
-    uniform,
-    uniforms,
-)
+from synthaug.sampling.draw import NOTHING, ClassSampler, check_probability, uniform, uniforms
+from synthaug.sampling.fit import cutmix, mixup
 
 _PIL_CHANNELS = {"L": 1, "RGB": 3}
 _LABEL_KEYS = ("labels", "label", "targets", "target")
@@ -134,8 +127,8 @@ class _SyntheticTransform(v2.Transform):  # type: ignore[misc]
 class SyntheticReplace(_SyntheticTransform):
     """Replace images by synthetic ones of the same class.
 
-    Takes (image, label) pairs, dicts, nested structures, and batches (N, C, H, W) with labels (N,). Images are
-    PIL (grey or RGB), ``tv_tensors.Image`` or plain tensors, uint8 in [0, 255] or float in [0, 1]; labels are
+    Takes (image, label) pairs, dicts, nested structures, and batches (N, C, H, W) with labels (N,). Images
+    are PIL (grey or RGB), ``tv_tensors.Image`` or tensors, uint8 in [0, 255] or float in [0, 1]; labels are
     Python, NumPy or torch integers, or class names. Samples of another size or number of channels are fitted
     to the image. Randomness comes from torch's global state: it differs between workers and epochs, and
     reproduces under ``torch.manual_seed``.

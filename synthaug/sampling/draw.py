@@ -1,4 +1,4 @@
-"""Draw same-class samples from a bank and fit them to the images they stand in for.
+"""Draw same-class samples from a bank.
 
 All integrations share this: they bring random numbers and images in their ecosystem's form, and hold no
 algorithm.
@@ -16,11 +16,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
-from synthaug.errors import ConfigError, DataError, LabelError
+from synthaug.errors import ConfigError, LabelError
 from synthaug.labels import check_labels, class_index
 from synthaug.sampling.bank import SampleBank
+from synthaug.sampling.fit import fit
 
 NOTHING = -1
 """The row that stands for "leave this image as it is"."""
@@ -131,12 +131,10 @@ class ClassSampler:
         self, labels: NDArray[np.int64], p: float, draws: NDArray[np.float64]
     ) -> NDArray[np.int64]:
         """Do as `choose` does for labels (N,) and draws (N,); returns rows (N,)."""
-        order, starts, counts = self.tables()
-        chosen = (draws < p) & (counts[labels] > 0)
-        rows = np.full(len(labels), NOTHING, dtype=np.int64)
-        number = counts[labels[chosen]]
-        offset = np.minimum((draws[chosen] / p * number).astype(np.int64), number - 1)
-        rows[chosen] = order[starts[labels[chosen]] + offset]
+        order, starts, counts = (torch.from_numpy(table) for table in self.tables())
+        rows: NDArray[np.int64] = pick_rows(
+            order, starts, counts, torch.from_numpy(labels), p, torch.from_numpy(draws)
+        ).numpy()
         return rows
 
     def image(self, row: int, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
@@ -203,79 +201,26 @@ def uniforms(number: int) -> NDArray[np.float64]:
     return drawn
 
 
-def fit(images: NDArray[np.uint8], shape: tuple[int, int, int]) -> NDArray[np.uint8]:
-    """Fit images to other channels and another size.
-
-    Grey becomes RGB by repetition, RGB becomes grey by luma (ITU-R BT.601, as Pillow does); sizes change by
-    antialiased bilinear interpolation (as torchvision's ``v2.Resize`` does).
+def pick_rows(
+    order: Tensor, starts: Tensor, counts: Tensor, labels: Tensor, p: float, draws: Tensor
+) -> Tensor:
+    """Choose a row for each label, on any device and without the host waiting for it.
 
     Args:
-        images: uint8 (N, H, W, C) with 1 or 3 channels.
-        shape: The wanted (C, H, W).
+        order: Rows sorted by class.
+        starts: Where each class starts in ``order``.
+        counts: Rows of each class.
+        labels: (N,), checked.
+        p: Probability of a row.
+        draws: Uniform in [0, 1), (N,).
 
     Returns:
-        uint8 (N, H, W, C).
-
-    Raises:
-        DataError: If channels other than 1 or 3 are wanted.
-
-    Example:
-        >>> fit(np.full((2, 8, 8, 3), 7, np.uint8), (1, 4, 6))[0, 0, 0].tolist()
-        [7]
+        Rows (N,), `NOTHING` where ``draws`` is ``p`` or more, or the class has no rows.
     """
-    channels, height, width = shape
-    if channels not in (1, 3):
-        raise DataError(
-            f"expected images with 1 or 3 channels, but got {channels}; a bank holds grey or RGB images, "
-            "so convert the images before this transform."
-        )
-    if images.shape[3] == 3 and channels == 1:
-        weighed = images.astype(np.uint32) @ np.array([19595, 38470, 7471], dtype=np.uint32)
-        images = ((weighed + (1 << 15)) >> 16).astype(np.uint8)[..., None]
-    if images.shape[1:3] != (height, width):
-        stacked = torch.tensor(images).permute(0, 3, 1, 2)
-        images = resize(stacked, height, width).permute(0, 2, 3, 1).contiguous().numpy()
-    if images.shape[3] == 1 and channels == 3:
-        images = np.repeat(images, 3, axis=3)
-    return images
-
-
-def resize(images: Tensor, height: int, width: int) -> Tensor:
-    """Resize images (N, C, H, W), uint8 or float, by antialiased bilinear interpolation."""
-    if images.shape[-2:] == (height, width):
-        return images
-    if images.dtype == torch.uint8 and images.device.type != "cpu":
-        return resize(images.float(), height, width).round().clamp(0, 255).to(torch.uint8)
-    return F.interpolate(images, size=(height, width), mode="bilinear", antialias=True, align_corners=False)
-
-
-def mixup(real: Tensor, synthetic: Tensor, share: Tensor) -> Tensor:
-    """Blend images: ``share`` of the real one, the rest of the synthetic one (Zhang et al. 2018, "mixup").
-
-    Args:
-        real: (N, C, H, W), uint8 or float.
-        synthetic: The same shape and type.
-        share: (N,) in [0, 1].
-    """
-    weight = share.to(real.device, torch.float32).view(-1, 1, 1, 1)
-    mixed = torch.lerp(synthetic.float(), real.float(), weight)
-    return mixed.round().clamp(0, 255).to(torch.uint8) if real.dtype == torch.uint8 else mixed.to(real.dtype)
-
-
-def cutmix(real: Tensor, synthetic: Tensor, share: Tensor, centres: Tensor) -> Tensor:
-    """Paste a box of the synthetic image into the real one (Yun et al. 2019, "CutMix").
-
-    Args:
-        real: (N, C, H, W).
-        synthetic: The same shape and type.
-        share: (N,) in [0, 1]; the box has 1 - ``share`` of the area before it is clipped at the border.
-        centres: (N, 2) in [0, 1), the relative middle (y, x) of each box.
-    """
-    inside = real.new_ones((), dtype=torch.bool)
-    for axis, length in enumerate(real.shape[-2:]):
-        half = 0.5 * length * torch.sqrt(1 - share.double())
-        middle = centres[:, axis].double() * length
-        pixels = torch.arange(length, dtype=torch.float64) + 0.5
-        within = ((pixels >= (middle - half)[:, None]) & (pixels < (middle + half)[:, None])).to(real.device)
-        inside = inside & (within[:, :, None] if axis == 0 else within[:, None, :])
-    return torch.where(inside[:, None], synthetic, real)
+    if p == 0 or not len(order):
+        return torch.full_like(labels, NOTHING)
+    number = counts[labels]
+    # Given draw < p, draw / p is uniform again; rounding may bring it to 1.
+    offset = torch.minimum((draws / p * number).long(), number - 1)
+    rows = order[(starts[labels] + offset).clamp(0, len(order) - 1)]
+    return torch.where((draws < p) & (number > 0), rows, NOTHING)
