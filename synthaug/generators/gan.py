@@ -26,8 +26,8 @@ class GANConfig(Config):
 
     Attributes:
         latent_dim: Length of the noise.
-        width: Channels of the generator at full resolution.
-        discriminator_width: Channels of the discriminator at full resolution.
+        width: Channels of the generator at half resolution.
+        discriminator_width: Channels of the discriminator at half resolution.
         class_dim: Length of a class's condition vector.
         gamma: Weight of the gradient penalties R1 and R2.
         penalty_every: Steps between two gradient penalties, whose weight makes up for the steps left out (Karras et
@@ -36,11 +36,11 @@ class GANConfig(Config):
     """
 
     latent_dim: int = 64
-    width: int = 32
-    discriminator_width: int = 32
+    width: int = 48
+    discriminator_width: int = 48
     class_dim: int = 32
     gamma: float = 0.5
-    penalty_every: int = 2
+    penalty_every: int = 4
     augment: tuple[str, ...] = ("color", "translation", "cutout")
 
     def validate(self) -> None:

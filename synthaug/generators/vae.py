@@ -35,7 +35,7 @@ class VAEConfig(Config):
         latent_dim: Length of a code.
         encoder: ``"small_resnet"`` or the name of any timm model.
         encoder_pretrained: Whether a timm encoder starts from timm's weights.
-        width: Channels at full resolution.
+        width: Channels at half resolution.
         class_dim: Length of a class's condition vector.
         reconstruction: ``"gaussian"``: a Gaussian whose variance is the optimal one, the mean squared error of the
             batch (Rybkin et al. 2021, σ-VAE), so that no weight between reconstruction and KL has to be guessed.
@@ -49,7 +49,7 @@ class VAEConfig(Config):
     latent_dim: int = 32
     encoder: str = "small_resnet"
     encoder_pretrained: bool = False
-    width: int = 32
+    width: int = 48
     class_dim: int = 32
     reconstruction: Literal["gaussian", "bernoulli"] = "gaussian"
     beta: float = 1.0

@@ -13,7 +13,7 @@ class Decoder(nn.Module):
     Args:
         image_shape: (C, H, W) of the images.
         features: Length of the vectors that come in.
-        width: Channels at full resolution, doubled at every halving up to 256.
+        width: Channels at half resolution; see `widths`.
         condition: Length of the condition vector, 0 for none.
         normalise: Whether to use group normalisation.
     """
@@ -23,7 +23,7 @@ class Decoder(nn.Module):
         image_shape: tuple[int, int, int],
         features: int,
         *,
-        width: int = 32,
+        width: int = 64,
         condition: int = 0,
         normalise: bool = True,
     ) -> None:

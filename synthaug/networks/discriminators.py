@@ -14,11 +14,11 @@ class ProjectionDiscriminator(nn.Module):
     Args:
         image_shape: (C, H, W) of the images.
         classes: Number of classes.
-        width: Channels at full resolution.
+        width: Channels at half resolution.
         features: Length of the vector that is projected.
     """
 
-    def __init__(self, image_shape: tuple[int, int, int], classes: int, *, width: int = 32, features: int = 128) -> None:
+    def __init__(self, image_shape: tuple[int, int, int], classes: int, *, width: int = 64, features: int = 128) -> None:
         super().__init__()
         self.backbone = SmallResNet(image_shape, width=width, normalise=False)
         self.project = nn.Linear(self.backbone.features, features)

@@ -17,7 +17,7 @@ def make_encoder(
     name: str,
     image_shape: tuple[int, int, int],
     *,
-    width: int = 32,
+    width: int = 64,
     condition: int = 0,
     normalise: bool = True,
     pretrained: bool = False,
@@ -27,7 +27,7 @@ def make_encoder(
     Args:
         name: ``"small_resnet"``, or the name of any timm model (ResNet, EfficientNet, ViT, …).
         image_shape: (C, H, W) of the images.
-        width: Channels at full resolution (small ResNet only).
+        width: Channels at half resolution (small ResNet only).
         condition: Length of the condition vector (small ResNet only; a backbone sees none).
         normalise: Whether to use group normalisation (small ResNet only).
         pretrained: Whether to load timm's weights (downloaded by timm on first use).
@@ -52,13 +52,13 @@ class SmallResNet(nn.Module):
 
     Args:
         image_shape: (C, H, W) of the images.
-        width: Channels at full resolution, doubled at every halving up to 256.
+        width: Channels at half resolution; see `widths`.
         condition: Length of the condition vector, 0 for none.
         normalise: Whether to use group normalisation.
     """
 
     def __init__(
-        self, image_shape: tuple[int, int, int], *, width: int = 32, condition: int = 0, normalise: bool = True
+        self, image_shape: tuple[int, int, int], *, width: int = 64, condition: int = 0, normalise: bool = True
     ) -> None:
         super().__init__()
         channels, height, image_width = image_shape

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 
@@ -172,7 +173,8 @@ def _train_per_class(
     offset = 0
     for label, name in enumerate(data.classes):
         share = config.replace(steps=max(1, whole + (label < rest)))
-        of_class = data.only(label)
+        rows = np.flatnonzero(data.labels == label)
+        of_class = ImageDataset.from_arrays(data.take(rows), np.zeros(len(rows), np.int64), [name])
         # Numbered, since a class name may not be fit for a path.
         state = folder and folder / STATE_FOLDER / f"{label:05d}"
         trainer = Trainer(generator.member(label), of_class, share, accelerator, state)

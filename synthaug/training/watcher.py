@@ -20,6 +20,7 @@ from synthaug.training.preview import draw_samples
 
 METRICS, SAMPLES = "metrics.jsonl", "samples"
 _SECONDS_BETWEEN_LINES = 30.0
+_FIRST_COLLAPSE_CHECK = 200  # before, samples are alike because nothing is learned yet
 
 
 class ModeCollapseWarning(UserWarning):
@@ -112,7 +113,7 @@ class Watcher:
             return
         place = self.folder / SAMPLES if label is None else self.folder / SAMPLES / f"class_{label:05d}"
         collapsed = draw_samples(generator, data, place / f"{step:06d}.png")
-        if collapsed:
+        if collapsed and step >= _FIRST_COLLAPSE_CHECK:
             warnings.warn(
                 f"mode collapse at step {step}: the samples of {', '.join(collapsed[:5])}"
                 f"{f' and {len(collapsed) - 5} more classes' if len(collapsed) > 5 else ''} are nearly identical "
