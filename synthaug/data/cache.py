@@ -1,8 +1,10 @@
-"""Decoded images on disk: ``images.npy``, ``labels.npy`` and ``dataset.json`` in a folder named by content and options.
+"""Decoded images on disk: a folder named by content and options, with arrays and a description.
 
-Images are appended block by block to a plain ``.npy`` file whose header is rewritten at the end. So memory stays flat,
-the number of usable images need not be known before, and a full disk raises an error (a memory map of a sparse file
-would kill the process instead).
+It holds ``images.npy``, ``labels.npy`` and ``dataset.json``.
+
+Images are appended block by block to a plain ``.npy`` file whose header is rewritten at the end. So memory
+stays flat, the number of usable images need not be known before, and a full disk raises an error (a memory
+map of a sparse file would kill the process instead).
 """
 
 from __future__ import annotations
@@ -77,8 +79,8 @@ class Stored:
             return np.load(folder / name, allow_pickle=False, **options)
         except (OSError, ValueError) as error:
             raise DataError(
-                f"expected decoded images in {folder}, but {name} cannot be read ({error}). The cache was emptied or "
-                "damaged: load the dataset again, with refresh=True if it is damaged."
+                f"expected decoded images in {folder}, but {name} cannot be read ({error}). "
+                "The cache was emptied or damaged: load again, with refresh=True if it is damaged."
             ) from error
 
     def __getstate__(self) -> dict[str, Any]:
@@ -125,9 +127,8 @@ def find(folder: Path) -> tuple[Stored, tuple[Problem, ...]] | None:
 class Writer:
     """Collects blocks of images in a temporary folder that `publish` renames into place.
 
-    Starts with one channel when ``channels`` is None, and goes over to three with the first image that has colour.
-
-    Whoever makes one calls `close` in the end, published or not.
+    Starts with one channel when ``channels`` is None, and goes over to three with the first image that has
+    colour. Whoever makes one calls `close` in the end, published or not.
     """
 
     def __init__(self, directory: Path, size: tuple[int, int], channels: int | None) -> None:
@@ -160,7 +161,7 @@ class Writer:
         classes: tuple[str, ...],
         problems: Sequence[Problem],
     ) -> Stored:
-        """Finish the files and rename them to ``folder``, or to one named by the content; return what lies there."""
+        """Finish the files and rename them to ``folder`` (None: one named by the content)."""
         self._file.seek(0)
         self._file.write(self._header())
         self._file.close()
@@ -213,7 +214,7 @@ class Writer:
 
 
 def _rename(temporary: Path, folder: Path) -> None:
-    """Put a finished folder in place; one that another process finished meanwhile, or an old one, makes way."""
+    """Put a finished folder in place; an old one, or another process's, makes way."""
     for _ in range(3):
         try:
             temporary.rename(folder)

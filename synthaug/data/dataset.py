@@ -22,9 +22,9 @@ from synthaug.labels import check_labels
 class ImageDataset:
     """Labelled uint8 images of one size.
 
-    Made by `load`, `from_arrays` or by choosing rows of another one; choosing copies no pixels. It is a map-style
-    torch dataset of (PIL image, label), and pickles as a path when its images lie in the cache, so that DataLoader
-    workers share one memory map.
+    Made by `load`, `from_arrays` or by choosing rows of another one; choosing copies no pixels. It is a
+    map-style torch dataset of (PIL image, label), and pickles as a path when its images lie in the cache, so
+    that DataLoader workers share one memory map.
 
     Attributes:
         classes: Class names; a label is a position in them.
@@ -72,13 +72,14 @@ class ImageDataset:
         """Read labelled images from wherever they are; decoded once, then memory-mapped from a cache.
 
         Args:
-            source: A folder of class folders, with or without train/val/test above them; a Parquet file, glob or
-                folder; a Hugging Face dataset (object, ``save_to_disk`` folder, or ``"owner/name"``); a torchvision or
-                other map-style dataset (its transforms are left out: the raw images are wanted); arrays
-                ``(images, labels)`` or ``(images, labels, classes)``, uint8; ``"digits"`` or ``"fashion-mnist"``; or an
-                `ImageDataset`, which is passed through. A local folder called ``digits`` is ``"./digits"``.
-            image_size: Side of square images, or (height, width); images are stretched to it. None keeps the common
-                size, or, where sizes differ, takes the median height and the median width.
+            source: A folder of class folders, with or without train/val/test above them; a Parquet file, glob
+                or folder; a Hugging Face dataset (object, ``save_to_disk`` folder, or ``"owner/name"``); a
+                torchvision or other map-style dataset (its transforms are left out: the raw images are
+                wanted); arrays ``(images, labels)`` or ``(images, labels, classes)``, uint8; ``"digits"`` or
+                ``"fashion-mnist"``; or an `ImageDataset`, which is passed through. A local folder called
+                ``digits`` is ``"./digits"``.
+            image_size: Side of square images, or (height, width); images are stretched to it. None keeps the
+                common size, or, where sizes differ, takes the median height and the median width.
             channels: 1, 3, or "auto": 1 when no image has colour (whatever the files' modes), else 3.
             split: Which part of a source that has train, validation and test parts; None takes train there.
             image_column: Column of a table that holds the images, when it cannot be told.
@@ -89,8 +90,8 @@ class ImageDataset:
             refresh: Decode again even if the cache has the images.
 
         Raises:
-            DataError: If the source is missing, unknown or holds nothing usable, or, with ``strict``, if any part of
-                it cannot be used.
+            DataError: If the source is missing, unknown or holds nothing usable, or, with ``strict``, if any
+                part of it cannot be used.
 
         Warns:
             DataWarning: Once, with the number and the first few entries that were left out.
@@ -119,7 +120,7 @@ class ImageDataset:
         Args:
             images: uint8 (N, H, W), (N, H, W, 1) or (N, H, W, 3), or a uint8 tensor, also (N, C, H, W).
             labels: Integers (N,), or class names.
-            classes: Class names; default ``"0"`` … ``"max"`` for integers, the sorted distinct names for text.
+            classes: Class names; default ``"0"`` … ``"max"`` for integers, the sorted names for text.
             name: Short human name.
 
         Raises:
@@ -138,7 +139,7 @@ class ImageDataset:
 
     @property
     def images(self) -> NDArray[np.uint8]:
-        """All images, uint8 (N, H, W, C); the memory map of a whole cached dataset, gathered on first use else."""
+        """All images, uint8 (N, H, W, C): a memory map, or, for a subset, gathered on first use."""
         return self._stored.images if self._indices is None else self._gathered
 
     @functools.cached_property
@@ -199,7 +200,7 @@ class ImageDataset:
         return np.take(self._stored.pixels, self._rows(indices), axis=0)
 
     def subset(self, indices: Any) -> ImageDataset:
-        """Return the dataset of the given rows, in that order; ``indices`` are integers (n,) or a mask (N,)."""
+        """Return the dataset of the given rows, in that order: integers (n,), or a mask (N,)."""
         return ImageDataset(self._stored, name=self.name, problems=self.problems, indices=self._rows(indices))
 
     def few_shot(self, per_class: int, seed: int = 0) -> ImageDataset:
@@ -215,9 +216,9 @@ class ImageDataset:
     def long_tail(
         self, imbalance: float, seed: int = 0, head: int | None = None, order: splits.Order = "kept"
     ) -> ImageDataset:
-        """Return a long-tailed subset: class i of K keeps ``head · imbalance^(-i / (K - 1))`` images, at least one.
+        """Return a long-tailed subset: class i of K keeps ``head · imbalance^(-i / (K - 1))`` images.
 
-        A class that has fewer images keeps all of them.
+        Every class keeps at least one; a class that has fewer images keeps all of them.
 
         Source: Cui et al., Class-Balanced Loss Based on Effective Number of Samples, CVPR 2019.
 
@@ -225,8 +226,9 @@ class ImageDataset:
             imbalance: Size of the largest class over that of the smallest, 1 or more.
             seed: Chooses the images, and the order when that is shuffled.
             head: Size of the largest class; default the largest that there is.
-            order: ``"kept"`` makes class 0 the head and the last class the tail, as in the paper; ``"shuffled"`` lets
-                the seed choose which classes are large, so that averages over seeds do not depend on class order.
+            order: ``"kept"`` makes class 0 the head and the last class the tail, as in the paper;
+                ``"shuffled"`` lets the seed choose which classes are large, so that averages over seeds do
+                not depend on class order.
 
         Raises:
             ConfigError: If a value is out of range.

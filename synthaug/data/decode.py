@@ -1,8 +1,8 @@
 """One image of any kind to uint8 (H, W, C), C in {1, 3}.
 
-Rules: the first frame of animations; EXIF orientation applied; transparency composited on white; palettes, CMYK and
-1-bit images converted; integers deeper than 8 bits scaled by the range of their type (65535 becomes 255), never
-clipped; resizing is bicubic with antialiasing and stretches to the target, so nothing is cut off.
+The first frame of animations; EXIF orientation applied; transparency composited on white; palettes, CMYK and
+1-bit images converted; integers deeper than 8 bits scaled by the range of their type (65535 becomes 255),
+never clipped; resizing is bicubic with antialiasing and stretches to the target, so nothing is cut off.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from synthaug.data.sources.base import Broken
 Size = tuple[int, int]
 Pixels = NDArray[np.uint8]
 
-# Formats that hold photographs and drawings. Left out: those that run programs (EPS) or have no signature (TGA).
+# Left out are formats that run programs (EPS) or have no signature (TGA).
 _WANTED = (
     "PNG",
     "JPEG",
@@ -44,8 +44,8 @@ def decode(image: object, size: Size | None = None, channels: int | None = None)
     """Return an image as uint8, shape (H, W, C).
 
     Args:
-        image: A file path, encoded bytes, a PIL image, or an array or tensor of uint8 (H, W), (H, W, C) or (tensors)
-            (C, H, W) with C in {1, 3, 4}.
+        image: A file path, encoded bytes, a PIL image, or an array or tensor of uint8 (H, W), (H, W, C) or
+            (tensors) (C, H, W) with C in {1, 3, 4}.
         size: Target (H, W); None keeps the image's own.
         channels: 1 (luma) or 3; None gives 1 when the image has no colour and 3 otherwise.
 
@@ -59,21 +59,23 @@ def decode(image: object, size: Size | None = None, channels: int | None = None)
     if isinstance(image, Broken):
         raise ValueError(image.reason)
     if not isinstance(image, (str, bytes, bytearray, os.PathLike, Image.Image)):
-        pixels = to_channels(_array(image)[None], channels)[0]
+        pixels: Pixels = to_channels(_array(image)[None], channels)[0]
         if size is None or pixels.shape[:2] == size:
             return pixels
         return _resized(Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels), size)
     try:
         with _opened(image) as opened:
             if size is not None and opened.format in ("JPEG", "MPO"):
-                # JPEG decodes at 1/2, 1/4 or 1/8 for a fraction of the work; twice the target leaves antialiasing to us.
+                # JPEG decodes at 1/2, 1/4 or 1/8 for a fraction of the work; twice the target leaves
+                # antialiasing to us.
                 opened.draft(None, (2 * max(size), 2 * max(size)))
             pixels = _resized(_plain(_upright(opened)), size)
     except UnidentifiedImageError as error:
         raise ValueError("not an image file, or of an unknown format") from error
     except Exception as error:  # decoders raise whatever their format's parser meets in damaged data
         raise ValueError(f"cannot be decoded ({type(error).__name__}: {error})") from error
-    return to_channels(pixels[None], channels)[0]
+    decoded: Pixels = to_channels(pixels[None], channels)[0]
+    return decoded
 
 
 def size_of(image: object) -> Size:
@@ -97,7 +99,7 @@ def size_of(image: object) -> Size:
 
 
 def to_channels(images: Pixels, channels: int | None) -> Pixels:
-    """Return images (N, H, W, C), C in {1, 3, 4}, with 1 or 3 channels; None drops colour that no image has."""
+    """Return images (N, H, W, C), C in {1, 3, 4}, with 1 or 3 channels; None: 1 when none has colour."""
     if images.shape[3] == 4:
         alpha = images[..., 3:].astype(np.uint16)
         opaque = images[..., :3] * alpha + 255 * (255 - alpha)
@@ -165,7 +167,10 @@ def _plain(image: Image.Image) -> Image.Image:
 
 
 def _scaled(image: Image.Image) -> Image.Image:
-    """Map deep greys to 0..255: by the range of 16-bit integers where they fit, of [0, 1] floats, else by their own."""
+    """Map deep greys to 0..255.
+
+    The range is that of 16-bit integers, or [0, 1] for floats, where the values fit, else their own.
+    """
     values = np.asarray(image).astype(np.float64)
     if not np.isfinite(values).all():
         raise ValueError("it holds values that are not finite")

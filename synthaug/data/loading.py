@@ -143,7 +143,7 @@ def _decoded(
 
 
 def _collected(source: ArraySource, channels: int | None) -> tuple[cache.Stored, Sequence[Problem]]:
-    """Take arrays as they are, in memory: they are small enough for that, or the user has them there anyway."""
+    """Take arrays as they are, in memory, where the user has them anyway."""
     decoded = Decoded(source)
     parts = list(blocks(decoded, None, channels, rows=len(source.images)))
     if not parts:
@@ -178,8 +178,8 @@ def _report(problems: Sequence[Problem], usable: int, name: str, strict: bool) -
         return
     if strict:
         raise DataError(
-            f"{name}: {len(problems)} of {usable + len(problems)} entries cannot be used:\n{_lines(problems, _LISTED)}\n"
-            "Mend or remove them, or leave out strict to go on without them."
+            f"{name}: {len(problems)} of {usable + len(problems)} entries cannot be used:\n"
+            f"{_lines(problems, _LISTED)}\nMend or remove them, or leave out strict to go on without them."
         )
     warnings.warn(
         f"{name}: {len(problems)} of {usable + len(problems)} entries cannot be used and were left out "

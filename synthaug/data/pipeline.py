@@ -1,4 +1,4 @@
-"""Rows to blocks of decoded images, in several threads, with memory bounded whatever the size of the source."""
+"""Rows to blocks of decoded images, in several threads and bounded memory."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Decoded:
 def blocks(
     decoded: Decoded, size: Size | None, channels: int | None, rows: int = 4096
 ) -> Generator[Pixels, None, None]:
-    """Yield the usable images in order, uint8 blocks (n, H, W, C) of one size; labels are added to ``decoded``.
+    """Yield the usable images in order, as uint8 blocks (n, H, W, C) of one size.
 
     Args:
         decoded: Receives labels and problems.
@@ -119,7 +119,7 @@ Batch = tuple[list[RawLabel], list[Pixels], list[Problem]]
 
 
 def _in_threads(source: Source, decoded: Decoded, size: Size | None, channels: int | None) -> Iterator[Batch]:
-    """Decode batches of rows in a pool of threads (PIL releases the interpreter lock), and yield them in order."""
+    """Yield batches in order, decoded by a pool of threads: PIL releases the interpreter lock."""
     threads = min(
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 16
     )

@@ -1,8 +1,8 @@
 """Choosing rows by class: few-shot, long-tailed and two-way splits, stratified and reproducible.
 
-Each class draws its own permutation from (seed, class), so a choice depends on nothing but the seed and the class's
-own rows, and smaller choices are contained in larger ones of the same seed: ``few_shot(10)`` lies inside
-``few_shot(20)``. All functions return row numbers in ascending order.
+Each class draws its own permutation from (seed, class), so a choice depends on nothing but the seed and the
+class's own rows, and smaller choices are contained in larger ones of the same seed: ``few_shot(10)`` lies
+inside ``few_shot(20)``. All functions return row numbers in ascending order.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def long_tail_counts(
 ) -> NDArray[np.int64]:
     """Return the exponential profile ``head · imbalance^(-i / (classes - 1))``, shape (classes,).
 
-    Values are rounded down, and never below 1. Class 0 is the head and the last class the tail, as in the paper
-    (``order="kept"``), or the seed assigns the sizes to classes (``order="shuffled"``).
+    Values are rounded down, and never below 1. Class 0 is the head and the last class the tail, as in the
+    paper (``order="kept"``), or the seed assigns the sizes to classes (``order="shuffled"``).
 
     Source: Cui et al., Class-Balanced Loss Based on Effective Number of Samples, CVPR 2019.
 
@@ -40,7 +40,7 @@ def long_tail_counts(
     """
     if not imbalance >= 1 or not np.isfinite(imbalance):
         raise ConfigError(
-            f"imbalance: expected the ratio of the largest to the smallest class, 1 or more, but got {imbalance!r}."
+            f"imbalance: expected the largest class over the smallest, 1 or more, but got {imbalance!r}."
         )
     if order not in ("kept", "shuffled"):
         raise ConfigError(f"order: expected 'kept' or 'shuffled', but got {order!r}.")
@@ -55,7 +55,7 @@ def long_tail_counts(
 def long_tail_indices(
     labels: NDArray[np.int64], classes: int, imbalance: float, seed: int, head: int | None, order: Order
 ) -> NDArray[np.int64]:
-    """Return the rows of a long-tailed subset; see `long_tail_counts`. ``head=None`` is the largest class's size."""
+    """Return the rows of a long-tailed subset (see `long_tail_counts`); ``head=None``: the largest."""
     available = np.bincount(labels, minlength=classes)
     largest = int(available.max(initial=0))
     size = largest if head is None else _at_least(head, 1, "head")
@@ -71,9 +71,9 @@ def split_indices(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the rows of two disjoint parts; the first holds ``fraction`` of every class and of the whole.
 
-    A class with two images or more has at least one in each part; a single image goes to the first part. What whole
-    numbers leave over goes to the classes that rounding down cost most, so that the parts' sizes come out right with
-    many small classes too.
+    A class with two images or more has at least one in each part; a single image goes to the first part. What
+    whole numbers leave over goes to the classes that rounding down cost most, so that the parts' sizes come
+    out right with many small classes too.
     """
     if not isinstance(fraction, (int, float)) or isinstance(fraction, bool) or not 0 < fraction < 1:
         raise ConfigError(

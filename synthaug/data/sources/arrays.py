@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synthaug.data.sources.base import Problem, RawLabel, Row, Source, unique_classes
+from synthaug.data.sources.base import Problem, Row, Source, unique_classes
 from synthaug.errors import DataError, LabelError
 from synthaug.labels import class_index
 
@@ -79,7 +79,8 @@ def check_images(images: Any, channels: tuple[int, ...]) -> NDArray[np.uint8]:
             hint = " Channels come last: images.transpose(0, 2, 3, 1)."
         wanted = ", ".join(map(str, channels))
         raise DataError(
-            f"expected images of shape (N, H, W) or (N, H, W, C) with C in {wanted}, but got {array.shape}.{hint}"
+            f"expected images of shape (N, H, W) or (N, H, W, C) with C in {wanted}, "
+            f"but got {array.shape}.{hint}"
         )
     if not len(array):
         raise DataError("expected at least one image, but got none.")
@@ -117,7 +118,7 @@ def resolve_labels(
     return numbers, names
 
 
-def _plain_labels(labels: Any, count: int) -> list[RawLabel | Any]:
+def _plain_labels(labels: Any, count: int) -> list[Any]:
     if hasattr(labels, "detach") and hasattr(labels, "cpu"):
         labels = labels.detach().cpu().numpy()
     plain = labels.tolist() if isinstance(labels, np.ndarray) else list(labels)

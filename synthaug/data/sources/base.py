@@ -133,8 +133,9 @@ def read_label(raw: object, classes: dict[str, int] | None) -> RawLabel:
 def classes_of(raw: Sequence[RawLabel]) -> tuple[str, ...]:
     """Return the class names that distinct labels stand for, where a source names none.
 
-    Text becomes classes in sorted order. Integers stay the labels they are (classes ``"0"`` … ``"max"``) when 0 is
-    among them and at least half of the range occurs; otherwise each distinct integer, in order, is a class named by it.
+    Text becomes classes in sorted order. Integers stay the labels they are (classes ``"0"`` … ``"max"``) when
+    0 is among them and at least half of the range occurs; otherwise each distinct integer, in order, is a
+    class named by it.
     """
     distinct = set(raw)
     if any(isinstance(label, str) for label in distinct):

@@ -48,7 +48,7 @@ def digits(split: str | None) -> ArraySource:
 def fashion_mnist(split: str | None) -> ArraySource:
     """Return Zalando's 28×28 articles of clothing, 60,000 (train) or 10,000 (test), from Debian's package.
 
-    Source: Xiao et al., Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning Algorithms, 2017.
+    Source: Xiao et al., Fashion-MNIST: a Novel Image Dataset for Benchmarking Machine Learning, 2017.
     """
     chosen = choose_split(("train", "test"), split, "fashion-mnist")
     folder = Path(os.environ.get("SYNTHAUG_FASHION_MNIST", FASHION_MNIST))
@@ -58,7 +58,7 @@ def fashion_mnist(split: str | None) -> ArraySource:
         if not file.is_file():
             raise DataError(
                 f"fashion-mnist: expected {file.name} in {folder}, but it is missing. Install it with: "
-                "apt-get install dataset-fashion-mnist, or set SYNTHAUG_FASHION_MNIST to the folder that has it."
+                "apt-get install dataset-fashion-mnist, or set SYNTHAUG_FASHION_MNIST to its folder."
             )
     return IdxSource(files[0], files[1], FASHION_CLASSES, f"fashion-mnist ({chosen})")
 

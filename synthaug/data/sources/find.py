@@ -60,7 +60,7 @@ def _named(
             return parquet.from_files([path], path.parent, split, image_column, label_column)
         raise DataError(f"expected {KINDS}, but {text} is a {path.suffix or 'plain'} file.")
     if glob.has_magic(text):
-        matches = sorted(Path(match) for match in glob.glob(str(path), recursive=True))
+        matches = sorted(Path(match) for match in glob.glob(str(path), recursive=True))  # noqa: PTH207 - patterns may be absolute
         files = [match for match in matches if match.is_file()]
         if files:
             common = Path(os.path.commonpath([str(file.parent) for file in files]))

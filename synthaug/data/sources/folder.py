@@ -15,7 +15,7 @@ _IGNORED = {"__MACOSX", "Thumbs.db", "desktop.ini"}
 
 
 class FolderSource(Source):
-    """The files under class folders; paths are kept relative to the root to stay small for a million of them."""
+    """The files under class folders; a million relative paths stay small."""
 
     def __init__(
         self,
@@ -114,7 +114,7 @@ def _split_folders(top: list[os.DirEntry[str]]) -> list[str]:
 
 
 def _files_under(folder: Path, relative: str) -> Iterator[tuple[str, int, int]]:
-    """Yield (relative path, size, modification time in ns) of all files, nested ones too; links are followed once."""
+    """Yield (relative path, size, modification time in ns) of all files; links are followed once."""
     waiting = [(str(folder), relative)] if folder.is_dir() else []
     seen: set[tuple[int, int]] = set()
     while waiting:

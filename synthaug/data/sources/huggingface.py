@@ -9,12 +9,12 @@ from typing import Any
 from synthaug import storage
 from synthaug.data.sources.base import Row, Source
 from synthaug.data.sources.selection import choose_split
-from synthaug.data.sources.tables import Columns, features_of, table_rows
+from synthaug.data.sources.tables import Columns, features_of, is_text, table_rows, text_classes
 from synthaug.errors import DataError
 
 
 class HuggingFaceSource(Source):
-    """Rows of a map-style ``datasets.Dataset``, read as Arrow tables so that images stay encoded until needed."""
+    """Rows of a map-style ``datasets.Dataset``, read as Arrow tables: images stay encoded until needed."""
 
     def __init__(self, dataset: Any, columns: Columns, name: str, fingerprint: str) -> None:
         super().__init__(name, fingerprint, columns.classes, len(dataset))
@@ -52,22 +52,28 @@ def from_object(
     Raises:
         DataError: If it streams, or its split or columns cannot be told.
     """
+    parts = list(source.values()) if isinstance(source, dict) else [source]
     if isinstance(source, dict):
         chosen = choose_split(source, split, name or "dataset")
         name = f"{name or 'dataset'} ({chosen})"
         source = source[chosen]
     elif split is not None and str(getattr(source, "split", None)) != split:
         raise DataError(
-            f"expected split= only for a DatasetDict, but got {split!r} for one Dataset: pass the part itself."
+            f"expected split= for a DatasetDict only, but got {split!r} for a Dataset: pass the part itself."
         )
     if not hasattr(source, "select_columns") or not hasattr(source, "__len__"):
         raise DataError(
-            f"expected a map-style datasets.Dataset, but got {type(source).__name__}: load it with streaming=False."
+            f"expected a map-style datasets.Dataset, but got {type(source).__name__}: "
+            "load it with streaming=False."
         )
     info = getattr(source, "info", None)
     name = name or getattr(info, "dataset_name", None) or "dataset"
     schema = source.features.arrow_schema
     columns = Columns(schema, features_of(schema), image_column, label_column, name)
+    if columns.classes is None and is_text(schema.field(columns.label).type):
+        # From all splits, so that a class that one of them lacks keeps its place.
+        having = [part for part in parts if columns.label in part.column_names]
+        columns.classes = text_classes({value for part in having for value in part.unique(columns.label)})
     fingerprint = storage.digest("datasets", source._fingerprint, columns.image, columns.label)
     return HuggingFaceSource(source, columns, name, fingerprint)
 

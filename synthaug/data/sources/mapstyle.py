@@ -15,7 +15,7 @@ from synthaug.errors import DataError
 
 
 class MapStyleSource(Source):
-    """Items of a dataset object, taken one after another in this thread: such objects need not be thread-safe."""
+    """Items of a dataset object, taken one by one in this thread: it need not be thread-safe."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class MapStyleSource(Source):
                 continue
             if not isinstance(item, (tuple, list)) or len(item) != 2:
                 raise DataError(
-                    f"{self.name}: expected items (image, label), but item {index} is a {type(item).__name__}."
+                    f"{self.name}: expected items (image, label), but item {index} is {type(item).__name__}."
                 )
             yield Row(f"item {index}", item[1], item[0])
 
@@ -52,9 +52,9 @@ class MapStyleSource(Source):
 def from_dataset(dataset: Any) -> MapStyleSource:
     """Make a source of a dataset object.
 
-    Its transforms are left out (on a copy): they augment and scale, and the raw images are wanted. What it holds is
-    told from its ``samples`` (files, sizes and times) or ``data`` and ``targets`` (content); where it has neither, only
-    decoding tells, and that is done at every start.
+    Its transforms are left out (on a copy): they augment and scale, and the raw images are wanted. What it
+    holds is told from its ``samples`` (files, sizes and times) or ``data`` and ``targets`` (content); where
+    it has neither, only decoding tells, and that is done at every start.
     """
     indices: list[int] | None = None
     while hasattr(dataset, "dataset") and hasattr(dataset, "indices"):  # torch.utils.data.Subset

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from synthaug import storage
-from synthaug.data.sources.base import Broken, Problem, Row, Source, classes_of, read_label
+from synthaug.data.sources.base import Broken, Problem, Row, Source
 from synthaug.data.sources.selection import choose_split, split_in_path
-from synthaug.data.sources.tables import Columns, features_of, table_rows
+from synthaug.data.sources.tables import Columns, features_of, is_text, table_rows, text_classes
 from synthaug.errors import DataError
 
 _BATCH_BYTES = 1 << 25
@@ -74,7 +74,7 @@ def from_files(
             splits.setdefault(found, []).append((shown, path))
     if split is not None and not splits:
         raise DataError(
-            f"{root}: expected files named after the split {split!r}, as in train.parquet, but there are none."
+            f"{root}: expected files named after the split {split!r}, as in train.parquet, but found none."
         )
     if splits:
         part = choose_split(splits, split, str(root))
@@ -92,14 +92,15 @@ def from_files(
             columns = Columns(schema, features_of(schema), image_column, label_column, shown)
         elif missing := {columns.image, columns.label} - set(own.names):
             raise DataError(
-                f"{shown}: expected the column {sorted(missing)[0]!r} as in {readable[0][0]}, but it has {', '.join(own.names)}."
+                f"{shown}: expected the column {min(missing)!r} as in {readable[0][0]}, "
+                f"but it has {', '.join(own.names)}."
             )
         readable.append((shown, path))
         total += metadata.num_rows
     if schema is None:
         raise DataError(f"{root}: expected readable Parquet files, but found none. {problems[0]}")
     classes = columns.classes
-    if classes is None and pa.types.is_string(_value_type(schema.field(columns.label).type)):
+    if classes is None and is_text(schema.field(columns.label).type):
         # From all splits, so that a class that one of them lacks keeps its place.
         classes = _text_classes([path for _, path in everything], columns.label)
     status = [(shown, path.stat().st_size, path.stat().st_mtime_ns) for shown, path in chosen]
@@ -111,25 +112,17 @@ def _hidden(relative: Path) -> bool:
     return any(part.startswith(".") for part in relative.parts)
 
 
-def _value_type(kind: pa.DataType) -> pa.DataType:
-    return kind.value_type if pa.types.is_dictionary(kind) else kind
-
-
 def _text_classes(files: Sequence[Path], column: str) -> list[str]:
-    found: set[int | str] = set()
+    found: set[object] = set()
     for path in files:
         try:
-            values = pq.read_table(path, columns=[column]).column(0).unique().to_pylist()
+            found.update(pq.read_table(path, columns=[column]).column(0).unique().to_pylist())
         except (pa.ArrowException, OSError, IndexError):
             continue  # a damaged file, or one of another table: reading its images says so
-        for value in values:
-            try:
-                found.add(read_label(value, None))
-            except ValueError:
-                continue
-    return list(classes_of(sorted(found, key=str)))
+    return text_classes(found)
 
 
 def _batch_rows(metadata: pq.FileMetaData) -> int:
     size = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
-    return min(max(_BATCH_BYTES // max(size // max(metadata.num_rows, 1), 1), 1), 1024)
+    each = max(int(size) // max(int(metadata.num_rows), 1), 1)
+    return min(max(_BATCH_BYTES // each, 1), 1024)

@@ -44,7 +44,7 @@ def split_in_path(path: str) -> str | None:
 
 
 def choose_split(available: Iterable[str], wanted: str | None, where: str) -> str:
-    """Return the name in ``available`` that is meant; without a wish, train, and say so when there are others.
+    """Return the name in ``available`` that is meant; with none named, train, and say so.
 
     Raises:
         DataError: If there is no such split, or none was named and none is train.

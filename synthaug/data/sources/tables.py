@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ class Columns:
 
 
 def features_of(schema: pa.Schema) -> dict[str, Any]:
-    """Return the Hugging Face features that a schema's metadata describes, by column; empty without such metadata."""
+    """Return the Hugging Face features in a schema's metadata, by column; empty without any."""
     text = (schema.metadata or {}).get(b"huggingface")
     if text is None:
         return {}
@@ -45,10 +45,22 @@ def features_of(schema: pa.Schema) -> dict[str, Any]:
     return {name: value for name, value in features.items() if isinstance(value, dict)}
 
 
+def is_text(kind: pa.DataType) -> bool:
+    """Tell whether a column holds text, dictionary-encoded or not."""
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def text_classes(values: Iterable[object]) -> list[str]:
+    """Return the sorted class names among the distinct values of a text column."""
+    return sorted(str(value) for value in values if value is not None and value != "")
+
+
 def table_rows(
     table: pa.Table | pa.RecordBatch, columns: Columns, where: str, first: int, root: Path
 ) -> Iterator[Row]:
-    """Yield the rows of a table; ``first`` is the number of its first row, ``root`` is where relative paths start."""
+    """Yield the rows of a table whose first has number ``first``; relative paths start at ``root``."""
     images, labels = table.column(columns.image), table.column(columns.label)
     for number, (image, label) in enumerate(zip(images, labels, strict=True), start=first):
         value = image.as_py()
@@ -91,7 +103,7 @@ def _image_candidates(schema: pa.Schema, features: dict[str, Any]) -> list[str]:
 def _is_encoded(kind: pa.DataType) -> bool:
     if pa.types.is_struct(kind):
         return any(kind.field(i).name == "bytes" for i in range(kind.num_fields))
-    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
 def _is_nested(kind: pa.DataType) -> bool:
@@ -99,7 +111,7 @@ def _is_nested(kind: pa.DataType) -> bool:
     depth = 0
     while pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
         kind, depth = kind.value_type, depth + 1
-    return depth in (2, 3) and pa.types.is_integer(kind)
+    return depth in (2, 3) and bool(pa.types.is_integer(kind))
 
 
 def _label_candidates(fields: list[pa.Field], features: dict[str, Any]) -> list[str]:
@@ -108,7 +120,4 @@ def _label_candidates(fields: list[pa.Field], features: dict[str, Any]) -> list[
 
 
 def _is_label(kind: pa.DataType) -> bool:
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
-    return text or pa.types.is_integer(kind) or pa.types.is_boolean(kind)
+    return is_text(kind) or bool(pa.types.is_integer(kind) or pa.types.is_boolean(kind))
