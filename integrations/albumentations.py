@@ -28,8 +28,9 @@ def _is_installed(distribution: str) -> bool:
 
 if _is_installed("albumentationsx"):
     raise MissingExtraError(
-        "expected albumentations 2.0, but got its successor albumentationsx, which takes the same import name "
-        "and has another interface. Use: pip uninstall albumentationsx && pip install 'albumentations>=2.0.5,<3'"
+        "expected albumentations 2.0, but got its successor albumentationsx, which takes the same import "
+        "name and has another interface. "
+        "Use: pip uninstall albumentationsx && pip install 'albumentations>=2.0.5,<3'"
     )
 try:
     import albumentations
@@ -44,13 +45,14 @@ _SPATIAL = ("mask", "masks", "mask3d", "masks3d", "bboxes", "keypoints", "volume
 class SyntheticReplace(albumentations.ImageOnlyTransform):  # type: ignore[misc]
     """Replace an image by a synthetic one of the same class.
 
-    Takes ``image`` (H, W), (H, W, 1) or (H, W, 3), uint8 in [0, 255] or float32 in [0, 1], and its label; or
-    ``images``, a batch of these with a sequence of labels, where each image is drawn for by itself. Samples of
-    another size or number of channels are fitted to the image. Place it before ``Normalize`` and ``ToTensorV2``.
+    Takes ``image`` (H, W), (H, W, 1) or (H, W, 3), uint8 in [0, 255] or float32 in [0, 1], and its label;
+    or ``images``, a batch of these with a sequence of labels, where each image is drawn for by itself.
+    Samples of another size or number of channels are fitted to the image. Place it before ``Normalize`` and
+    ``ToTensorV2``.
 
     Randomness comes from torch's global state, which differs between DataLoader workers and epochs, and
-    reproduces under ``torch.manual_seed``; or, under ``Compose(seed=...)``, from that seed (in a worker mixed with
-    the worker's own). Serialises with ``albumentations.save`` and ``to_dict``, by the path of the bank.
+    reproduces under ``torch.manual_seed``; or, under ``Compose(seed=...)``, from that seed (in a worker mixed
+    with the worker's own). Serialises with ``albumentations.save`` and ``to_dict``, by the bank's path.
 
     Args:
         bank_path: Folder of a sample bank.
