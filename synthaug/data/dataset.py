@@ -16,7 +16,8 @@ from PIL import Image
 from synthaug import storage
 from synthaug.data import cache, splits
 from synthaug.data.sources.base import Problem
-from synthaug.labels import check_labels
+from synthaug.errors import LabelError
+from synthaug.labels import ClassKey, check_labels, class_index
 
 
 class ImageDataset:
@@ -47,10 +48,12 @@ class ImageDataset:
         name: str,
         problems: Sequence[Problem] = (),
         indices: NDArray[np.int64] | None = None,
+        kept: tuple[int, ...] | None = None,
     ) -> None:
         self._stored = stored
         self._indices = indices
-        self.classes = stored.classes
+        self._kept = kept  # the stored labels that are classes here, in this order; None for all
+        self.classes = stored.classes if kept is None else tuple(stored.classes[label] for label in kept)
         self.name = name
         self.problems = tuple(problems)
 
@@ -150,19 +153,22 @@ class ImageDataset:
     def labels(self) -> NDArray[np.int64]:
         """Labels, int64 (N,)."""
         labels = self._stored.labels if self._indices is None else self._stored.labels[self._indices]
-        labels = labels.view()
+        if self._kept is None:
+            labels = labels.view()
+        else:
+            position = np.full(len(self._stored.classes), -1, dtype=np.int64)
+            position[list(self._kept)] = np.arange(len(self._kept))
+            labels = position[labels]
         labels.flags.writeable = False
         return labels
 
     @functools.cached_property
     def digest(self) -> str:
         """SHA-256 (hex) that names the images, their order, the labels and the class names."""
-        whole = self._stored.digest
-        return (
-            whole
-            if self._indices is None
-            else storage.digest(whole, "rows", self._indices.astype("<i8").tobytes())
-        )
+        if self._indices is None:
+            return self._stored.digest
+        parts = ["rows", self._indices.astype("<i8").tobytes(), storage.canonical_json(self._kept)]
+        return storage.digest(self._stored.digest, *parts)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -183,10 +189,8 @@ class ImageDataset:
         if not -len(self) <= position < len(self):
             raise IndexError(f"expected an index below {len(self)}, but got {position}.")
         row = position if self._indices is None else int(self._indices[position])
-        pixels = np.asarray(self._stored.images[row])
-        return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels), int(
-            self._stored.labels[row]
-        )
+        pixels = self._stored.pixels[row]
+        return Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels), int(self.labels[position])
 
     def __iter__(self) -> Iterator[tuple[Image.Image, int]]:
         return (self[index] for index in range(len(self)))
@@ -201,7 +205,32 @@ class ImageDataset:
 
     def subset(self, indices: Any) -> ImageDataset:
         """Return the dataset of the given rows, in that order: integers (n,), or a mask (N,)."""
-        return ImageDataset(self._stored, name=self.name, problems=self.problems, indices=self._rows(indices))
+        return ImageDataset(
+            self._stored,
+            name=self.name,
+            problems=self.problems,
+            indices=self._rows(indices),
+            kept=self._kept,
+        )
+
+    def only(self, *classes: ClassKey) -> ImageDataset:
+        """Return the images of some classes, by name or label, which become classes 0, 1, … in that order.
+
+        Raises:
+            LabelError: If a class is unknown or named twice, or none is named.
+
+        Example:
+            >>> ImageDataset.load("digits").only("7", "1").classes
+            ('7', '1')
+        """
+        labels = [class_index(key, self.classes) for key in classes]
+        if not labels or len(set(labels)) != len(labels):
+            raise LabelError(f"expected one or more different classes, but got {list(classes)!r}.")
+        subset = self.subset(np.isin(self.labels, labels))
+        kept = labels if self._kept is None else [self._kept[label] for label in labels]
+        return ImageDataset(
+            self._stored, name=self.name, problems=self.problems, indices=subset._indices, kept=tuple(kept)
+        )
 
     def few_shot(self, per_class: int, seed: int = 0) -> ImageDataset:
         """Return ``per_class`` images of every class, or all of a class that has fewer.

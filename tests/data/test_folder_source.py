@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from synthaug import ImageDataset
+from synthaug.errors import DataError, DataWarning
+
+
+def add(path: Path, colour: object = 100, size: tuple[int, int] = (12, 10), mode: str = "L") -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new(mode, size, colour).save(path)
+
+
+def test_class_folders(class_folders: Path) -> None:
+    data = ImageDataset.load(class_folders)
+    assert data.classes == ("cat", "dog")
+    assert data.images.shape == (6, 10, 12, 3)
+    assert data.image_shape == (3, 10, 12)
+    assert data.labels.tolist() == [0, 0, 0, 1, 1, 1]
+    assert data.problems == ()
+    assert np.array_equal(data.images[4], np.asarray(Image.open(class_folders / "dog" / "1.png")))
+
+
+def test_nested_files_are_found_and_hidden_ones_ignored(class_folders: Path) -> None:
+    add(class_folders / "cat" / "tabby" / "young" / "9.png")
+    add(class_folders / ".git" / "1.png")
+    (class_folders / "cat" / ".DS_Store").write_text("x")
+    assert ImageDataset.load(str(class_folders)).class_counts.tolist() == [4, 3]
+
+
+@pytest.mark.parametrize(("folder", "wanted"), [("val", "validation"), ("valid", "val"), ("testing", "test")])
+def test_splits_and_their_spellings(tmp_path: Path, folder: str, wanted: str) -> None:
+    for name in ("a", "b"):
+        add(tmp_path / "train" / name / "1.png")
+    add(tmp_path / folder / "b" / "1.png")
+    data = ImageDataset.load(tmp_path, split=wanted)
+    assert data.classes == ("a", "b")  # a class that the split lacks keeps its place
+    assert data.labels.tolist() == [1]
+    assert folder in data.name
+
+
+def test_train_is_the_default_and_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    add(tmp_path / "train" / "a" / "1.png")
+    add(tmp_path / "test" / "a" / "1.png")
+    add(tmp_path / "test" / "a" / "2.png")
+    assert len(ImageDataset.load(tmp_path)) == 1
+    assert "using train" in caplog.text
+
+
+def test_a_split_that_is_not_there(class_folders: Path, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="expected a folder for the split 'test'"):
+        ImageDataset.load(class_folders, split="test")
+    add(tmp_path / "two" / "train" / "a" / "1.png")
+    with pytest.raises(DataError, match="expected one of the splits train, but got 'test'"):
+        ImageDataset.load(tmp_path / "two", split="test")
+
+
+def test_classes_may_be_called_test_or_anything(tmp_path: Path) -> None:
+    names = ["test", "..odd", "a b", "Ünïcode 猫", "weird'\"%$"]
+    for name in names:
+        add(tmp_path / name.replace("..", "_") / "1.png")
+    assert set(ImageDataset.load(tmp_path).classes) == {name.replace("..", "_") for name in names}
+
+
+def break_some(root: Path) -> None:
+    (root / "cat" / "empty.png").write_bytes(b"")
+    (root / "cat" / "notes.txt").write_text("no image")
+    whole = (root / "dog" / "0.png").read_bytes()
+    (root / "dog" / "cut.png").write_bytes(whole[: len(whole) // 2])
+    (root / "loose.png").write_bytes(whole)
+    (root / "fish").mkdir()
+    (root / "dog" / "gone.png").symlink_to(root / "nowhere.png")
+
+
+def test_unusable_files_are_listed_by_path_and_reason(class_folders: Path) -> None:
+    break_some(class_folders)
+    for _ in range(2):  # decoded, then from the cache
+        with pytest.warns(DataWarning, match="6 of 12 entries cannot be used"):
+            data = ImageDataset.load(class_folders)
+        reasons = {problem.path: problem.reason for problem in data.problems}
+        assert set(reasons) == {
+            "cat/empty.png", "cat/notes.txt", "dog/cut.png", "loose.png", "fish/", "dog/gone.png",
+        }  # fmt: skip
+        assert "empty" in reasons["cat/empty.png"]
+        assert "not an image" in reasons["cat/notes.txt"]
+        assert "truncated" in reasons["dog/cut.png"].lower() or "cannot be decoded" in reasons["dog/cut.png"]
+        assert "no label" in reasons["loose.png"]
+        assert data.class_counts.tolist() == [3, 3, 0]
+        assert data.images.shape[0] == len(data.labels) == 6
+
+
+def test_strict_stops_and_names_them(class_folders: Path) -> None:
+    break_some(class_folders)
+    for _ in range(2):
+        with pytest.raises(DataError, match=r"(?s)6 of 12.*cat/empty\.png: .*empty"):
+            ImageDataset.load(class_folders, strict=True)
+
+
+def test_nothing_usable(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="expected one folder a class"):
+        ImageDataset.load(tmp_path)
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "cat" / "a.txt").write_text("x")
+    with pytest.raises(DataError, match=r"(?s)at least one usable.*cat/a\.txt"):
+        ImageDataset.load(tmp_path)
+
+
+def test_sizes(tmp_path: Path) -> None:
+    for index, size in enumerate([(10, 20), (10, 20), (30, 40)]):
+        add(tmp_path / "a" / f"{index}.png", size=size)
+    assert ImageDataset.load(tmp_path).image_shape == (1, 20, 10)  # the median
+    assert ImageDataset.load(tmp_path, image_size=8).image_shape == (1, 8, 8)
+    assert ImageDataset.load(tmp_path, image_size=(6, 9)).image_shape == (1, 6, 9)
+
+
+def test_auto_channels_look_at_colour_and_not_at_the_mode(tmp_path: Path) -> None:
+    add(tmp_path / "a" / "1.png", (7, 7, 7), mode="RGB")
+    add(tmp_path / "a" / "2.png", 9)
+    assert ImageDataset.load(tmp_path).image_shape[0] == 1
+    assert ImageDataset.load(tmp_path, channels=3).image_shape[0] == 3
+    add(tmp_path / "b" / "3.png", (7, 8, 9), mode="RGB")
+    data = ImageDataset.load(tmp_path)
+    assert data.images[:, 0, 0].tolist() == [[7, 7, 7], [9, 9, 9], [7, 8, 9]]
+    assert ImageDataset.load(tmp_path, channels=1).images[:, 0, 0, 0].tolist() == [7, 9, 8]
+
+
+def test_colour_that_appears_late_widens_what_was_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("synthaug.data.pipeline._BLOCK_BYTES", 1)
+    monkeypatch.setattr("synthaug.data.pipeline._BATCH", 2)
+    for index in range(7):
+        add(tmp_path / "a" / f"{index}.png", index)
+    add(tmp_path / "b" / "9.png", (1, 2, 3), mode="RGB")
+    data = ImageDataset.load(tmp_path)
+    assert data.images[:, 0, 0].tolist() == [[i] * 3 for i in range(7)] + [[1, 2, 3]]
+
+
+def test_linked_class_folders_and_loops(class_folders: Path, tmp_path: Path) -> None:
+    shutil.copytree(class_folders / "cat", tmp_path / "elsewhere")
+    (class_folders / "fox").symlink_to(tmp_path / "elsewhere")
+    (class_folders / "dog" / "loop").symlink_to(class_folders / "dog")
+    assert ImageDataset.load(class_folders).class_counts.tolist() == [3, 3, 3]
+
+
+def test_a_thousand_classes(tmp_path: Path) -> None:
+    for label in range(1000):
+        add(tmp_path / f"c{label:04d}" / "1.png", label % 256, (8, 8))
+    data = ImageDataset.load(tmp_path)
+    assert len(data.classes) == 1000
+    assert data.class_counts.tolist() == [1] * 1000
+    assert data.images[:, 0, 0, 0].tolist() == [label % 256 for label in range(1000)]

@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from synthaug import ImageDataset
+from synthaug.errors import ConfigError, DataError, DataWarning, LabelError
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (6, 4, 5, 3), dtype=np.uint8)
+
+
+def test_arrays() -> None:
+    data = ImageDataset.load((PIXELS, [0, 1, 2, 0, 1, 2], ["a", "b", "c"]))
+    assert np.array_equal(data.images, PIXELS)
+    assert data.classes == ("a", "b", "c")
+    assert ImageDataset.load((PIXELS, np.array([0, 0, 0, 3, 3, 3]))).classes == ("0", "1", "2", "3")
+    assert ImageDataset.load((PIXELS, ["y", "x"] * 3)).labels.tolist() == [1, 0] * 3
+
+
+def test_arrays_of_any_shape_and_size() -> None:
+    grey = PIXELS[..., 0]
+    labels = [0] * 6
+    assert ImageDataset.load((grey, labels)).image_shape == (1, 4, 5)
+    assert ImageDataset.load((np.repeat(grey[..., None], 3, 3), labels)).image_shape == (1, 4, 5)
+    assert ImageDataset.load((grey, labels), channels=3).image_shape == (3, 4, 5)
+    assert ImageDataset.load((PIXELS, labels), channels=1).image_shape == (1, 4, 5)
+    assert ImageDataset.load((PIXELS, labels), image_size=(8, 6)).image_shape == (3, 8, 6)
+    clear = np.concatenate([PIXELS, np.zeros_like(PIXELS[..., :1])], axis=3)
+    assert (ImageDataset.load((clear, labels)).images == 255).all()
+
+
+def test_tensors_may_have_channels_first() -> None:
+    import torch
+
+    images = torch.from_numpy(PIXELS)
+    data = ImageDataset.load((images.permute(0, 3, 1, 2), torch.tensor([0, 1] * 3)))
+    assert np.array_equal(data.images, PIXELS)
+    assert np.array_equal(ImageDataset.from_arrays(images, torch.zeros(6, dtype=torch.int64)).images, PIXELS)
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (PIXELS / 255, r"uint8 with values from 0 to 255, but got float64.*round"),
+        (PIXELS.transpose(0, 3, 1, 2), r"Channels come last: images.transpose"),
+        (PIXELS[..., :2], "but got"),
+        (PIXELS[:0], "at least one image"),
+        ([PIXELS[0], PIXELS[0, :2]], "one size"),
+    ],
+)
+def test_arrays_that_are_refused(images, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        ImageDataset.load((images, [0] * len(images)))
+    with pytest.raises(DataError, match=message):
+        ImageDataset.from_arrays(images, [0] * len(images))
+
+
+def test_labels_of_arrays_are_checked() -> None:
+    with pytest.raises(DataError, match="6 images and 2 labels"):
+        ImageDataset.from_arrays(PIXELS, [0, 1])
+    with pytest.raises(LabelError, match="from 0 to 1, but got 2 at position 5"):
+        ImageDataset.from_arrays(PIXELS, [0, 1, 0, 1, 0, 2], ["a", "b"])
+    with pytest.raises(LabelError, match="Did you mean 'boot'"):
+        ImageDataset.from_arrays(PIXELS, ["boot", "boott"] * 3, ["boot", "shoe"])
+    with pytest.raises(LabelError, match="None at position 1"):
+        ImageDataset.from_arrays(PIXELS, [0, None] * 3)
+    with pytest.raises(DataError, match="'a' occurs more than once"):
+        ImageDataset.from_arrays(PIXELS, [0] * 6, ["a", "a"])
+    with pytest.warns(DataWarning, match="image 5: label 2 is out of range"):
+        assert len(ImageDataset.load((PIXELS, [0, 1, 0, 1, 0, 2], ["a", "b"]))) == 5
+
+
+def test_an_image_dataset_passes_through_or_is_converted() -> None:
+    data = ImageDataset.from_arrays(PIXELS, [0, 1] * 3, ["a", "b"])
+    assert ImageDataset.load(data) is data
+    assert ImageDataset.load(data, image_size=(4, 5), channels=3) is data
+    small = ImageDataset.load(data.subset([5, 2]), image_size=2, channels=1)
+    assert (small.image_shape, small.labels.tolist(), small.classes) == ((1, 2, 2), [1, 0], ("a", "b"))
+    with pytest.raises(DataError, match="no split"):
+        ImageDataset.load(data, split="train")
+
+
+class Pictures:
+    """A map-style dataset of the plainest kind."""
+
+    def __init__(self, items: list) -> None:
+        self.items = items
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: int):
+        if isinstance(self.items[index], Exception):
+            raise self.items[index]
+        return self.items[index]
+
+
+def test_any_map_style_dataset() -> None:
+    import torch
+
+    image = Image.fromarray(PIXELS[0])
+    tensor = torch.from_numpy(PIXELS[2]).permute(2, 0, 1)
+    items = [(image, 1), (PIXELS[1], np.int64(0)), (tensor, torch.tensor(1))]
+    data = ImageDataset.load(Pictures(items))
+    assert np.array_equal(data.images, PIXELS[:3])
+    assert (data.labels.tolist(), data.classes) == ([1, 0, 1], ("0", "1"))
+    other = ImageDataset.load(Pictures([(image, 0)]))
+    assert len(other) == 1  # nothing names the content beforehand, so it is not taken for the first one
+
+
+def test_unusable_items_are_listed() -> None:
+    good = (Image.fromarray(PIXELS[0]), 0)
+    items = [good, RuntimeError("disk on fire"), (PIXELS[0] / 255, 0), (PIXELS[0], None)]
+    with pytest.warns(DataWarning, match="3 of 4") as caught:
+        data = ImageDataset.load(Pictures(items))
+    assert len(data) == 1
+    text = str(caught[0].message)
+    assert "item 1: the dataset raised RuntimeError: disk on fire" in text
+    assert "item 2: expected pixels of uint8" in text
+    assert "item 3: it has no label" in text
+
+
+def test_torchvision_folder_and_its_transforms(class_folders: Path) -> None:
+    from torch.utils.data import Subset
+    from torchvision.datasets import ImageFolder
+    from torchvision.transforms import v2
+
+    folder = ImageFolder(str(class_folders), transform=v2.RandomErasing(p=1))
+    data = ImageDataset.load(folder)
+    assert (data.classes, data.labels.tolist()) == (("cat", "dog"), [0, 0, 0, 1, 1, 1])
+    assert np.array_equal(data.images, ImageDataset.load(class_folders).images)
+    assert folder.transform is not None
+    part = ImageDataset.load(Subset(Subset(folder, [5, 4, 0]), [2, 0]))
+    assert np.array_equal(part.images, data.images[[0, 5]])
+    assert part.classes == ("cat", "dog")
+
+
+def test_torchvision_without_names() -> None:
+    from torchvision.datasets import FakeData
+    from torchvision.transforms import v2
+
+    data = ImageDataset.load(FakeData(12, (3, 8, 8), 2, transform=v2.ToImage()))
+    assert data.images.shape == (12, 8, 8, 3)
+    assert data.classes == ("0", "1")
+
+
+def test_digits() -> None:
+    data = ImageDataset.load("digits")
+    assert data.images.shape == (1797, 8, 8, 1)
+    assert data.classes == tuple("0123456789")
+    assert (data.images.min(), data.images.max()) == (0, 255)
+    with pytest.raises(DataError, match="has none, but got 'test'"):
+        ImageDataset.load("digits", split="test")
+
+
+def test_a_local_folder_called_digits(class_folders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class_folders.rename(class_folders.parent / "digits")
+    monkeypatch.chdir(class_folders.parent)
+    assert len(ImageDataset.load("digits")) == 1797
+    assert len(ImageDataset.load("./digits")) == 6
+    assert len(ImageDataset.load(Path("digits"))) == 6
+
+
+def write_idx(path: Path, array: np.ndarray) -> None:
+    header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes()
+    path.write_bytes(gzip.compress(header + array.tobytes()))
+
+
+def test_fashion_mnist(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SYNTHAUG_FASHION_MNIST", str(tmp_path))
+    with pytest.raises(DataError, match="apt-get install dataset-fashion-mnist"):
+        ImageDataset.load("fashion-mnist", split="test")
+    images = np.arange(3 * 28 * 28, dtype=np.uint32).astype(np.uint8).reshape(3, 28, 28)
+    write_idx(tmp_path / "t10k-images-idx3-ubyte.gz", images)
+    write_idx(tmp_path / "t10k-labels-idx1-ubyte.gz", np.array([9, 0, 7], np.uint8))
+    for _ in range(2):
+        data = ImageDataset.load("fashion-mnist", split="test")
+        assert np.array_equal(data.images[..., 0], images)
+        assert [data.classes[label] for label in data.labels] == ["Ankle boot", "T-shirt/top", "Sneaker"]
+    (tmp_path / "t10k-images-idx3-ubyte.gz").write_bytes(b"\x1f\x8bdamaged")
+    with pytest.raises(DataError, match="not a whole IDX file"):
+        ImageDataset.load("fashion-mnist", split="test")
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("digitz", "Did you mean 'digits'"),
+        ("fashion_mnist", "Did you mean 'fashion-mnist'"),
+        ("./not/there", "no file or folder"),
+        (3, "expected a folder of class folders.*but got int"),
+        (np.zeros(3), "but got ndarray"),
+        ((1,), "expected"),
+    ],
+)
+def test_unknown_sources(source, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        ImageDataset.load(source)
+
+
+def test_a_mistyped_path_names_its_neighbours(class_folders: Path) -> None:
+    with pytest.raises(DataError, match=r"Did you mean '.*/pets'"):
+        ImageDataset.load(str(class_folders) + "s")
+
+
+@pytest.mark.parametrize("size", [0, -3, 2.5, True, "32", (8,), (8, 0), (8, 8, 3)])
+def test_bad_sizes(size) -> None:
+    with pytest.raises(ConfigError, match="image_size: expected"):
+        ImageDataset.load("digits", image_size=size)
+
+
+@pytest.mark.parametrize("channels", [2, 4, "rgb", None, True])
+def test_bad_channels(channels) -> None:
+    with pytest.raises(ConfigError, match="channels: expected"):
+        ImageDataset.load("digits", channels=channels)

@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from synthaug import ImageDataset
+from synthaug.errors import DataError, DataWarning
+
+
+def png(value: int, size: tuple[int, int] = (5, 4)) -> bytes:
+    stream = io.BytesIO()
+    Image.new("L", size, value).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def table(
+    labels: list, values: list[int] | None = None, names: list[str] | None = None, **extra: list
+) -> pa.Table:
+    values = list(range(len(labels))) if values is None else values
+    images = [{"bytes": png(value), "path": f"{value}.png"} for value in values]
+    made = pa.table({"image": images, "label": labels, **extra})
+    if names is not None:
+        features = {"image": {"_type": "Image"}, "label": {"_type": "ClassLabel", "names": names}}
+        made = made.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+    return made
+
+
+def first_pixels(data: ImageDataset) -> list[int]:
+    return data.images[:, 0, 0, 0].tolist()
+
+
+def test_class_names_come_from_the_metadata(tmp_path: Path) -> None:
+    pq.write_table(table([1, 0, 1], names=["no", "yes"]), tmp_path / "x.parquet")
+    data = ImageDataset.load(tmp_path / "x.parquet")
+    assert (data.classes, data.labels.tolist(), first_pixels(data)) == (("no", "yes"), [1, 0, 1], [0, 1, 2])
+    assert data.image_shape == (1, 4, 5)
+
+
+def test_text_labels_become_sorted_classes_over_all_splits(tmp_path: Path) -> None:
+    pq.write_table(table(["dog", "cat", "eel"]), tmp_path / "train-00000-of-00001.parquet")
+    pq.write_table(table(["dog", "eel"]), tmp_path / "test-00000-of-00001.parquet")
+    data = ImageDataset.load(tmp_path, split="test")
+    assert (data.classes, data.labels.tolist()) == (("cat", "dog", "eel"), [1, 2])
+
+
+def test_folder_takes_train_and_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "data").mkdir()
+    pq.write_table(table([0, 1]), tmp_path / "data" / "train-0.parquet")
+    pq.write_table(table([0, 1]), tmp_path / "data" / "train-1.parquet")
+    pq.write_table(table([0]), tmp_path / "data" / "validation-0.parquet")
+    assert len(ImageDataset.load(tmp_path)) == 4
+    assert "using train" in caplog.text
+    assert len(ImageDataset.load(tmp_path, split="val")) == 1
+    with pytest.raises(DataError, match="splits train, validation, but got 'tset'"):
+        ImageDataset.load(tmp_path, split="tset")
+
+
+def test_glob(tmp_path: Path) -> None:
+    for index in range(3):
+        pq.write_table(table([0, 1]), tmp_path / f"part{index}.parquet")
+    assert len(ImageDataset.load(str(tmp_path / "part[01].parquet"))) == 4
+    with pytest.raises(DataError, match="nothing matches"):
+        ImageDataset.load(str(tmp_path / "none*.parquet"))
+
+
+def test_plain_binary_columns_and_named_columns(tmp_path: Path) -> None:
+    made = pa.table({"scan": [png(1), png(2)], "mask": [png(7), png(8)], "a": [0, 1], "b": ["x", "y"]})
+    pq.write_table(made, tmp_path / "x.parquet")
+    with pytest.raises(DataError, match=r"one image column, but several.*scan, mask.*image_column="):
+        ImageDataset.load(tmp_path / "x.parquet")
+    with pytest.raises(DataError, match=r"one label column.*label_column=.*scan, mask, a, b"):
+        ImageDataset.load(tmp_path / "x.parquet", image_column="scan")
+    with pytest.raises(DataError, match=r"image_column to be one of.*'scam'.*Did you mean 'scan'"):
+        ImageDataset.load(tmp_path / "x.parquet", image_column="scam")
+    data = ImageDataset.load(tmp_path / "x.parquet", image_column="mask", label_column="b")
+    assert (first_pixels(data), data.classes) == ([7, 8], ("x", "y"))
+
+
+def test_integer_labels_without_names(tmp_path: Path) -> None:
+    pq.write_table(table([2, 0]), tmp_path / "x.parquet")
+    assert ImageDataset.load(tmp_path / "x.parquet").labels.tolist() == [2, 0]
+    pq.write_table(table([10, 7, 10]), tmp_path / "y.parquet")
+    data = ImageDataset.load(tmp_path / "y.parquet")
+    assert (data.classes, data.labels.tolist()) == (("7", "10"), [1, 0, 1])
+
+
+def test_unusable_rows_are_listed(tmp_path: Path) -> None:
+    made = table([0, 5, None, -1, 1, 1, 0], names=["a", "b"]).to_pydict()
+    made["image"][4] = {"bytes": b"", "path": "4.png"}
+    made["image"][5] = None
+    schema = table([0], names=["a", "b"]).schema
+    pq.write_table(pa.table(made, schema=schema), tmp_path / "x.parquet")
+    with pytest.warns(DataWarning, match="5 of 7"):
+        data = ImageDataset.load(tmp_path / "x.parquet")
+    assert first_pixels(data) == [0, 6]
+    reasons = {problem.path.split(" (")[0]: problem.reason for problem in data.problems}
+    assert "label 5 is out of range: there are 2 classes" in reasons["x.parquet row 1"]
+    assert "no label" in reasons["x.parquet row 2"]
+    assert "-1 means no label" in reasons["x.parquet row 3"]
+    assert "empty" in reasons["x.parquet row 4"]
+    assert "no image" in reasons["x.parquet row 5"]
+    with pytest.raises(DataError, match="row 1"):
+        ImageDataset.load(tmp_path / "x.parquet", strict=True)
+
+
+def test_paths_beside_the_file(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(png(9))
+    images = [{"bytes": None, "path": "a.png"}, {"bytes": None, "path": "gone.png"}]
+    schema = pa.schema({"image": pa.struct({"bytes": pa.binary(), "path": pa.string()}), "label": pa.int64()})
+    pq.write_table(pa.table({"image": images, "label": [0, 0]}, schema=schema), tmp_path / "x.parquet")
+    with pytest.warns(DataWarning, match=r"gone\.png\): its image file is missing"):
+        assert first_pixels(ImageDataset.load(tmp_path / "x.parquet")) == [9]
+
+
+def test_damaged_files(tmp_path: Path) -> None:
+    pq.write_table(table([0, 1]), tmp_path / "a.parquet")
+    (tmp_path / "b.parquet").write_bytes((tmp_path / "a.parquet").read_bytes()[:-30])
+    with pytest.warns(DataWarning, match=r"b\.parquet: not a readable Parquet file"):
+        assert len(ImageDataset.load(tmp_path)) == 2
+    with pytest.raises(DataError, match="expected readable Parquet files"):
+        ImageDataset.load(tmp_path / "b.parquet")
+
+
+def test_no_rows(tmp_path: Path) -> None:
+    pq.write_table(table([0]).slice(0, 0), tmp_path / "x.parquet")
+    with pytest.raises(DataError, match="at least one usable"):
+        ImageDataset.load(tmp_path / "x.parquet")
+
+
+@pytest.fixture
+def hugging_face_dataset():
+    datasets = pytest.importorskip("datasets")
+    features = datasets.Features({"picture": datasets.Image(), "kind": datasets.ClassLabel(names=["x", "y"])})
+    images = [Image.new("RGB", (6, 5), (value, 0, 0)) for value in range(4)]
+    return datasets.Dataset.from_dict({"picture": images, "kind": [0, 1, 1, 0]}, features=features)
+
+
+def test_hugging_face_object(hugging_face_dataset) -> None:
+    data = ImageDataset.load(hugging_face_dataset)
+    assert (data.classes, data.labels.tolist(), data.image_shape) == (("x", "y"), [0, 1, 1, 0], (3, 5, 6))
+    assert first_pixels(data) == [0, 1, 2, 3]
+    shuffled = ImageDataset.load(
+        hugging_face_dataset.select([3, 1])
+    )  # an indices mapping, and another content
+    assert (first_pixels(shuffled), shuffled.labels.tolist()) == ([3, 1], [0, 1])
+
+
+def test_hugging_face_splits_and_disk(hugging_face_dataset, tmp_path: Path, caplog) -> None:
+    datasets = pytest.importorskip("datasets")
+    both = datasets.DatasetDict(train=hugging_face_dataset, test=hugging_face_dataset.select([2]))
+    assert len(ImageDataset.load(both)) == 4
+    assert "using train" in caplog.text
+    both.save_to_disk(str(tmp_path / "saved"))
+    assert first_pixels(ImageDataset.load(tmp_path / "saved", split="test")) == [2]
+    hugging_face_dataset.save_to_disk(str(tmp_path / "one"))
+    assert len(ImageDataset.load(tmp_path / "one")) == 4
+    with pytest.raises(DataError, match="splits train, test, but got 'dev'"):
+        ImageDataset.load(both, split="dev")
+
+
+def test_hugging_face_text_labels_and_arrays() -> None:
+    datasets = pytest.importorskip("datasets")
+    pixels = np.arange(2 * 4 * 5, dtype=np.uint8).reshape(2, 4, 5)
+    made = {"img": pixels.tolist(), "label": ["b", "a"]}
+    features = datasets.Features(
+        {"img": datasets.Array2D((4, 5), "uint8"), "label": datasets.Value("string")}
+    )
+    data = ImageDataset.load(datasets.Dataset.from_dict(made, features=features))
+    assert np.array_equal(data.images[..., 0], pixels)
+    assert (data.classes, data.labels.tolist()) == (("a", "b"), [1, 0])
+
+
+def test_hugging_face_streams_are_refused(hugging_face_dataset) -> None:
+    with pytest.raises(DataError, match="streaming=False"):
+        ImageDataset.load(hugging_face_dataset.to_iterable_dataset())
+
+
+def test_hub_names_go_to_load_dataset(hugging_face_dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    datasets = pytest.importorskip("datasets")
+
+    def load_dataset(name: str):
+        if name == "someone/pictures":
+            return datasets.DatasetDict(train=hugging_face_dataset)
+        raise ConnectionError("no network")
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    data = ImageDataset.load("someone/pictures")
+    assert (len(data), data.name) == (4, "someone/pictures (train)")
+    with pytest.raises(DataError, match=r"no file or folder someone/else.*no network"):
+        ImageDataset.load("someone/else")
