@@ -21,7 +21,6 @@ import pyarrow as pa
 import torch
 from datasets.builder import Key
 from fsspec.core import url_to_fs
-from synthaug.integrations._dataset_join import SOURCES, add_synthetic
 
 from synthaug.errors import ConfigError, FormatError, OutputExistsError
 from synthaug.generators import CHUNK, Generator, load
@@ -29,6 +28,8 @@ from synthaug.images import encode_pngs
 from synthaug.labels import ClassKey
 from synthaug.sampling.plan import plan_samples
 from synthaug.storage import canonical_json, digest
+
+from ._dataset_join import SOURCES, add_synthetic
 
 if TYPE_CHECKING:
     from synthaug.data import ImageDataset

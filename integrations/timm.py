@@ -180,7 +180,8 @@ class _DeviceBank:
 
     def __init__(self, sampler: ClassSampler, device: torch.device) -> None:
         self.images = torch.from_numpy(np.array(sampler.bank.images)).to(device)
-        self.tables = tuple(torch.from_numpy(table).to(device) for table in sampler.tables())
+        order, starts, counts = (torch.from_numpy(table).to(device) for table in sampler.tables())
+        self.tables = (order, starts, counts)
         self.fresh = True
 
     def draw(self, labels: Tensor, p: float) -> tuple[Tensor, Tensor]:

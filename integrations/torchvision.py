@@ -121,7 +121,9 @@ class _SyntheticTransform(v2.Transform):  # type: ignore[misc]
         plain = images.as_subclass(Tensor)
         shape = (images.shape[1], images.shape[2], images.shape[3])
         synthetic = _like(self._sampler.images(rows[rows != NOTHING], shape), plain)
-        return _wrap(plain.index_copy(0, chosen, self.combine(plain[chosen], synthetic)), images)
+        replaced = plain.index_copy(0, chosen, self.combine(plain[chosen], synthetic))
+        wrapped: Tensor = _wrap(replaced, images)
+        return wrapped
 
 
 class SyntheticReplace(_SyntheticTransform):

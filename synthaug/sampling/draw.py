@@ -56,7 +56,7 @@ class ClassSampler:
     ) -> None:
         self.bank = bank if isinstance(bank, SampleBank) else SampleBank.open(os.fspath(bank))
         self.classes = self.bank.classes
-        self.image_shape = tuple(self.bank.image_shape)
+        self.image_shape = self.bank.image_shape
         if classes is not None:
             check_same_classes(classes, self.classes)
         self._images: NDArray[np.uint8] | None = None

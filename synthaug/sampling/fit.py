@@ -46,7 +46,7 @@ def fit_tensor(images: Tensor, shape: tuple[int, int, int]) -> Tensor:
             "so convert the images before this transform."
         )
     if images.shape[1] == 3 and channels == 1:
-        red, green, blue = images.int().split(1, dim=1)
+        red, green, blue = torch.split(images.int(), 1, dim=1)
         images = ((19595 * red + 38470 * green + 7471 * blue + (1 << 15)) >> 16).to(torch.uint8)
     if list(images.shape[2:]) != size:
         # On accelerators interpolation takes floats only.
