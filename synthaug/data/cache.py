@@ -10,12 +10,14 @@ map of a sparse file would kill the process instead).
 from __future__ import annotations
 
 import functools
+import hashlib
+import math
 import os
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ from synthaug.errors import DataError
 
 FORMAT_VERSION = 1
 _HEADER_BYTES = 128
+_BLOCK_BYTES = 1 << 22
 _DAY = 86_400
 
 
@@ -90,10 +93,24 @@ class Stored:
 
 def content_digest(images: NDArray[np.uint8], labels: NDArray[np.int64], classes: Sequence[str]) -> str:
     """Return the SHA-256 (hex) of images, labels and class names, reading the images block by block."""
-    size = max(1, (1 << 24) // max(int(np.prod(images.shape[1:])), 1))
-    blocks = (images[start : start + size].tobytes() for start in range(0, len(images), size))
-    shape = storage.canonical_json([*images.shape, *classes])
-    return storage.digest("images", shape, labels.astype("<i8").tobytes(), *blocks)
+    step = max(1, _BLOCK_BYTES // max(math.prod(images.shape[1:]), 1))
+    blocks = (
+        np.ascontiguousarray(images[start : start + step]).data for start in range(0, len(images), step)
+    )
+    return _hash(images.shape, blocks, labels, classes)
+
+
+def _hash(
+    shape: Sequence[int],
+    blocks: Iterable[bytes | memoryview],
+    labels: NDArray[np.int64],
+    classes: Sequence[str],
+) -> str:
+    description = storage.digest(storage.canonical_json([shape, classes]), labels.astype("<i8").tobytes())
+    total = hashlib.sha256(description.encode())
+    for block in blocks:
+        total.update(block)
+    return total.hexdigest()
 
 
 def default_directory() -> Path:
@@ -166,7 +183,12 @@ class Writer:
         self._file.write(self._header())
         self._file.close()
         np.save(self._folder / "labels.npy", labels)
-        digest = content_digest(np.load(self._path, mmap_mode="r"), labels, classes)
+        shape = (self.count, *self.size, self.channels)
+        with self._path.open(
+            "rb"
+        ) as file:  # read, not mapped: mapped pages would count as this process's memory
+            file.seek(_HEADER_BYTES)
+            digest = _hash(shape, iter(lambda: file.read(_BLOCK_BYTES), b""), labels, classes)
         description = {
             "format_version": FORMAT_VERSION,
             "classes": list(classes),

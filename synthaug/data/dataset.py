@@ -167,8 +167,8 @@ class ImageDataset:
         """SHA-256 (hex) that names the images, their order, the labels and the class names."""
         if self._indices is None:
             return self._stored.digest
-        parts = ["rows", self._indices.astype("<i8").tobytes(), storage.canonical_json(self._kept)]
-        return storage.digest(self._stored.digest, *parts)
+        rows = self._indices.astype("<i8").tobytes()
+        return storage.digest(self._stored.digest, "rows", rows, storage.canonical_json(self._kept))
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

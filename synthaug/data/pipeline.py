@@ -16,7 +16,7 @@ from synthaug.data.sources.arrays import ArraySource
 from synthaug.data.sources.base import Problem, RawLabel, Row, Source, read_label
 
 _BATCH = 64  # rows a thread decodes at a time
-_BLOCK_BYTES = 1 << 25
+_BLOCK_BYTES = 1 << 23
 _SHOW_PROGRESS_ABOVE = 5_000
 
 

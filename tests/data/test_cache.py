@@ -97,7 +97,7 @@ def test_a_failure_leaves_nothing_behind(class_folders: Path, own_cache: Path, m
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("synthaug.data.cache.content_digest", fail)
+        patch.setattr("synthaug.data.cache._hash", fail)
         with pytest.raises(KeyboardInterrupt):
             ImageDataset.load(class_folders)
     assert list((own_cache / "datasets").iterdir()) == []

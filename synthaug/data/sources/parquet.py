@@ -14,7 +14,7 @@ from synthaug.data.sources.selection import choose_split, split_in_path
 from synthaug.data.sources.tables import Columns, features_of, is_text, table_rows, text_classes
 from synthaug.errors import DataError
 
-_BATCH_BYTES = 1 << 25
+_BATCH_BYTES = 1 << 23
 _SUFFIXES = (".parquet", ".pq")
 
 
