@@ -144,7 +144,7 @@ class Generator(nn.Module, ABC):
     def objective(self) -> Objective:
         """Make what trains this generator."""
 
-    def finish(self, data: ImageDataset) -> None:  # noqa: B027 - an optional hook
+    def finish(self, data: ImageDataset) -> None:
         """Fit what is fitted once the networks are trained (a prior over codes, say) to the training images."""
 
     # What every generator has ---------------------------------------------------------------------------------

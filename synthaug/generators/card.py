@@ -30,7 +30,9 @@ def model_card(generator: Generator) -> str:
     }
     data = generator.provenance.get("dataset", {})
     if data:
-        facts["trained on"] = f"{_escaped(str(data.get('name')))} ({data.get('images')} images, digest `{data.get('digest')}`)"
+        facts["trained on"] = (
+            f"{_escaped(str(data.get('name')))} ({data.get('images')} images, digest `{data.get('digest')}`)"
+        )
     rows = "\n".join(f"| {name} | {value} |" for name, value in facts.items())
     return f"""---
 library_name: synthaug

@@ -148,7 +148,7 @@ def _check(config: Any, classes: Any, folder: Path) -> None:
     if config["format_version"] != FORMAT_VERSION:
         raise FormatError(
             f"expected a generator folder of format version {FORMAT_VERSION}, but {folder} has version "
-            f"{config['format_version']!r}. Install the synthaug version that wrote it ({config.get('synthaug_version')})."
+            f"{config['format_version']!r}. It was written by synthaug {config.get('synthaug_version')}."
         )
     if not isinstance(classes, list) or not classes or not all(isinstance(name, str) for name in classes):
         raise FormatError(f"{folder / CLASSES} must hold a list of class names.")

@@ -56,7 +56,7 @@ class PerClassGenerator(Generator):
         """Let each class's own generator decode its samples."""
         images = torch.empty(len(labels), *self.image_shape, device=noise.device)
         alone = torch.zeros_like(labels)
-        for label in labels.unique().tolist():
+        for label in sorted(set(labels.tolist())):
             member = self.member(label)
             member.sampling = self.sampling
             # The whole chunk goes through, because kernels, and with them bytes, depend on the batch's shape.

@@ -107,7 +107,7 @@ class VAE(Generator):
             condition=config.class_dim,
             pretrained=config.encoder_pretrained,
         )
-        self.posterior = nn.Linear(int(self.encoder.features) + config.class_dim, 2 * config.latent_dim)
+        self.posterior = nn.Linear(self.encoder.features + config.class_dim, 2 * config.latent_dim)
         self.decoder = Decoder(
             image_shape, config.latent_dim + config.class_dim, width=config.width, condition=config.class_dim
         )

@@ -86,6 +86,8 @@ class ResidualBlock(nn.Module):
         )
         self.modulation = nn.Linear(condition, 2 * channels_out) if condition else None
         nn.init.zeros_(self.conv2.weight)
+        if self.conv2.bias is not None:
+            nn.init.zeros_(self.conv2.bias)
         if self.modulation is not None:
             nn.init.zeros_(self.modulation.weight)
             nn.init.zeros_(self.modulation.bias)

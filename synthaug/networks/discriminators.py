@@ -18,7 +18,9 @@ class ProjectionDiscriminator(nn.Module):
         features: Length of the vector that is projected.
     """
 
-    def __init__(self, image_shape: tuple[int, int, int], classes: int, *, width: int = 64, features: int = 128) -> None:
+    def __init__(
+        self, image_shape: tuple[int, int, int], classes: int, *, width: int = 64, features: int = 128
+    ) -> None:
         super().__init__()
         self.backbone = SmallResNet(image_shape, width=width, normalise=False)
         self.project = nn.Linear(self.backbone.features, features)

@@ -21,7 +21,7 @@ def make_encoder(
     condition: int = 0,
     normalise: bool = True,
     pretrained: bool = False,
-) -> nn.Module:
+) -> SmallResNet | TimmEncoder:
     """Make an encoder with attribute ``features``, the length of the vectors it returns.
 
     Args:
@@ -129,4 +129,3 @@ def patch_size(height: int, width: int) -> int:
         (4, 16, 2)
     """
     return next((patch for patch in (16, 8, 4, 2) if min(height, width) >= 4 * patch), 1)
-

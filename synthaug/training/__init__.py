@@ -6,7 +6,7 @@ stopped goes on exactly; what a run writes lies in its folder (``run.json``, ``m
 """
 
 from synthaug.training.config import TrainingConfig
-from synthaug.training.fit import fit
+from synthaug.training.fitting import fit
 from synthaug.training.watcher import ModeCollapseWarning
 
 __all__ = ["ModeCollapseWarning", "TrainingConfig", "fit"]

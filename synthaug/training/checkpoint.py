@@ -79,9 +79,10 @@ def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tens
         position, _, key = name.partition(".")
         state.setdefault(int(position), {})[key] = tensor
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    for position, entries in state.items():
+    for number, entries in state.items():
+        parameter = parameters[number]
         for key, tensor in entries.items():
-            if tensor.shape == parameters[position].shape:
+            if tensor.shape == parameter.shape:
                 # Fused optimisers walk through memory, so the state has to be laid out as its parameter is.
-                entries[key] = torch.empty_like(parameters[position], requires_grad=False).copy_(tensor)
+                entries[key] = torch.empty_like(parameter, requires_grad=False).copy_(tensor)
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})

@@ -58,7 +58,7 @@ class Trainer:
         with torch.random.fork_rng():
             torch.manual_seed(step_seed(config.seed, BEFORE_FIRST_STEP))
             self.objective = generator.objective()
-        self.objective.to(accelerator.device, memory_format=torch.channels_last)
+        self.objective.to(accelerator.device).to(memory_format=torch.channels_last)
         self.generator = self.objective.generator
         self.phases = self.objective.phases()
         self.ema = ModelEmaV3(self.generator, decay=config.ema_decay, use_warmup=True, warmup_gamma=10, warmup_power=1)
@@ -149,7 +149,7 @@ class Trainer:
             self._check_loss(phase, losses["loss"])
             optimizer = self.optimizers[phase.name]
             optimizer.zero_grad(set_to_none=True)
-            losses["loss"].backward()
+            torch.autograd.backward(losses["loss"])
             gradients = self._gradients(phase)
             if not torch.nn.utils.get_total_norm(gradients).isfinite():
                 self._diverged(f"a gradient of {phase.name} is not finite")

@@ -88,7 +88,7 @@ class Watcher:
             row = json.loads(line)
         except json.JSONDecodeError:  # the line in which the run was killed
             return False
-        return row.get("class") != self.member or row["step"] <= step
+        return bool(row.get("class") != self.member or row["step"] <= step)
 
     def log(self, step: int, losses: dict[str, float]) -> None:
         """Report the mean losses up to ``step`` (a number of steps done)."""
@@ -101,7 +101,11 @@ class Watcher:
             self._last_line = now
             print(f"training {self.offset + step}/{self._total}  {rate:.0f} images/s  {shown}", file=sys.stderr)
         if self.folder:
-            row: dict[str, object] = {"step": step, "images": step * self._batch_size, "images_per_second": round(rate, 1)}
+            row: dict[str, object] = {
+                "step": step,
+                "images": step * self._batch_size,
+                "images_per_second": round(rate, 1),
+            }
             if self.member is not None:
                 row["class"] = self.member
             with (self.folder / METRICS).open("a", encoding="utf-8") as stream:

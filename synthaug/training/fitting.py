@@ -82,7 +82,12 @@ def fit(
     with torch.random.fork_rng():
         torch.manual_seed(step_seed(training.seed, BEFORE_FIRST_STEP))
         generator = make_generator(
-            family, dataset.classes, dataset.image_shape, conditioning=conditioning, precision=precision, options=options
+            family,
+            dataset.classes,
+            dataset.image_shape,
+            conditioning=conditioning,
+            precision=precision,
+            options=options,
         )
     run = _describe(generator, training, dataset)
     if dry_run:
@@ -93,7 +98,10 @@ def fit(
         if accelerator.is_main_process:
             _open_run(folder, run, dataset, resume=resume, overwrite=overwrite)
         accelerator.wait_for_everyone()
-    with stop_wish() as should_stop, Watcher(folder, training.steps, training.batch_size, _shown(progress, accelerator)) as watcher:
+    with (
+        stop_wish() as should_stop,
+        Watcher(folder, training.steps, training.batch_size, _shown(progress, accelerator)) as watcher,
+    ):
         train = _train_per_class if isinstance(generator, PerClassGenerator) else _train_shared
         trained = train(generator, dataset, training, accelerator, folder, resume, watcher, should_stop)
     trained.provenance = {"dataset": run["dataset"], "training": run["training"]}
@@ -130,7 +138,9 @@ def split_settings(family: str, settings: dict[str, Any]) -> tuple[TrainingConfi
 
 def count_parameters(generator: Generator) -> dict[str, int]:
     """Return the number of parameters of the generator, and of what only training needs."""
-    models = generator.members if isinstance(generator, PerClassGenerator) else [generator]
+    models = [generator]
+    if isinstance(generator, PerClassGenerator):
+        models = [generator.member(label) for label in range(len(generator.classes))]
     with torch.random.fork_rng():
         everything = sum(p.numel() for model in models for p in model.objective().parameters())
     kept = sum(parameter.numel() for parameter in generator.parameters())

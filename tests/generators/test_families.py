@@ -1,0 +1,152 @@
+"""What is particular to the VAE, the GAN and the fitted prior."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from synthaug.errors import ConfigError
+from synthaug.generators.gan import GAN, GANConfig
+from synthaug.generators.priors import MixturePrior
+from synthaug.generators.vae import VAE, VAEConfig
+
+
+def make_vae(**settings: object) -> VAE:
+    torch.manual_seed(0)
+    return VAE(VAEConfig(width=8, latent_dim=4, **settings), ["a", "b"], (1, 8, 8))
+
+
+IMAGES = torch.rand(8, 1, 8, 8, generator=torch.Generator().manual_seed(0)) * 2 - 1
+LABELS = torch.tensor([0, 1] * 4)
+
+
+def test_elbo_is_reconstruction_plus_weighted_kl() -> None:
+    losses = make_vae(beta=0.5, warmup_steps=0).objective().phases()[0].loss(IMAGES, LABELS, 0)
+    torch.testing.assert_close(losses["loss"], losses["reconstruction"] + 0.5 * losses["kl"])
+    torch.testing.assert_close(losses["reconstruction"], 0.5 * 64 * (losses["mse"] + 1e-6).log())
+
+
+def test_kl_warms_up_and_free_bits_cost_nothing() -> None:
+    vae = make_vae(warmup_steps=10)
+    loss = vae.objective().phases()[0].loss
+
+    def weight(step: int) -> float:
+        torch.manual_seed(0)
+        losses = loss(IMAGES, LABELS, step)
+        return ((losses["loss"] - losses["reconstruction"]) / losses["kl"]).item()
+
+    assert weight(0) == pytest.approx(0.1, rel=1e-3)
+    assert weight(9) == pytest.approx(1.0, rel=1e-3)
+    assert weight(99) == pytest.approx(1.0, rel=1e-3)
+    losses = make_vae(free_bits=100.0, warmup_steps=0).objective().phases()[0].loss(IMAGES, LABELS, 0)
+    torch.testing.assert_close(losses["loss"] - losses["reconstruction"], torch.tensor(400.0))
+
+
+def test_kl_is_that_of_torch() -> None:
+    vae = make_vae()
+    losses = vae.objective().phases()[0].loss(IMAGES, LABELS, 0)
+    mu, logvar = vae.encode(IMAGES, LABELS)
+    posterior = torch.distributions.Normal(mu, (0.5 * logvar).exp())
+    expected = torch.distributions.kl_divergence(posterior, torch.distributions.Normal(0.0, 1.0)).sum(1).mean()
+    torch.testing.assert_close(losses["kl"], expected.detach())
+
+
+def test_bernoulli_reconstruction_is_cross_entropy() -> None:
+    vae = make_vae(reconstruction="bernoulli")
+    torch.manual_seed(1)
+    losses = vae.objective().phases()[0].loss(IMAGES, LABELS, 0)
+    torch.manual_seed(1)
+    mu, logvar = vae.encode(IMAGES, LABELS)
+    z = mu + torch.randn_like(mu) * (0.5 * logvar).exp()
+    white = (vae.reconstruct(z, LABELS) + 1) / 2
+    expected = torch.nn.functional.binary_cross_entropy(white, (IMAGES + 1) / 2, reduction="sum") / 8
+    torch.testing.assert_close(losses["reconstruction"], expected.detach(), rtol=1e-4, atol=1e-3)
+
+
+@pytest.mark.parametrize("encoder", ["test_resnet", "test_efficientnet", "test_vit"])
+def test_timm_backbones_as_encoders(encoder: str) -> None:
+    vae = make_vae(encoder=encoder)
+    mu, logvar = vae.encode(IMAGES, LABELS)
+    assert mu.shape == logvar.shape == (8, 4)
+    assert not torch.equal(mu[0], vae.encode(IMAGES[:1].expand(2, -1, -1, -1), torch.tensor([1, 1]))[0][0])
+
+
+def test_normal_prior_on_request() -> None:
+    vae = make_vae().eval()
+    vae.prior.means += 5.0
+    for parameter in vae.decoder.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    assert not torch.equal(vae.with_sampling(prior="normal").sample({"a": 4}), vae.sample({"a": 4}))
+
+
+def test_relativistic_loss_is_log_two_between_equals() -> None:
+    gan = GAN(GANConfig(width=8, discriminator_width=8, gamma=0.0), ["a", "b"], (1, 8, 8))
+    objective = gan.objective()
+    for parameter in objective.discriminator.parameters():
+        torch.nn.init.zeros_(parameter)
+    for phase in objective.phases():
+        assert phase.loss(IMAGES, LABELS, 0)["loss"].item() == pytest.approx(np.log(2), rel=1e-5)
+
+
+def test_gradient_penalty_is_that_of_its_definition() -> None:
+    """For a linear score the gradient is its weight, whatever the images."""
+    gan = GAN(GANConfig(width=8, discriminator_width=8, gamma=3.0, penalty_every=2, augment=()), ["a", "b"], (1, 8, 8))
+    objective = gan.objective()
+    weight = torch.randn(64, generator=torch.Generator().manual_seed(0), requires_grad=True)
+
+    class Linear(torch.nn.Module):
+        def forward(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+            return images.flatten(1) @ weight
+
+    objective.discriminator = Linear()  # type: ignore[assignment]
+    loss = objective.discriminator_loss
+    losses = loss(IMAGES, LABELS, 0)
+    torch.testing.assert_close(losses["penalty"], 2 * weight.square().sum().detach())
+    assert "penalty" not in loss(IMAGES, LABELS, 1)
+
+
+def test_augmentations_are_checked() -> None:
+    with pytest.raises(ConfigError, match="Did you mean 'color'"):
+        GANConfig(augment=("colour",))
+
+
+def test_mixture_prior_recovers_clusters() -> None:
+    random = np.random.default_rng(0)
+    centres = np.array([[-5.0, 0], [5, 0]])
+    codes = (centres[random.integers(0, 2, 400)] + 0.3 * random.normal(size=(400, 2))).astype(np.float32)
+    prior = MixturePrior(1, 2, components=2)
+    prior.fit(codes, np.zeros_like(codes), np.zeros(400, np.int64))
+    noise = torch.randn(2000, 3, generator=torch.Generator().manual_seed(0))
+    drawn = prior(noise, torch.zeros(2000, dtype=torch.long)).numpy()
+    assert np.abs(np.abs(drawn[:, 0]) - 5).mean() < 0.5
+    assert 0.4 < (drawn[:, 0] > 0).mean() < 0.6
+    assert np.allclose(np.cov(drawn.T), np.cov(codes.T), rtol=0.15, atol=0.1)
+
+
+def test_a_class_with_one_image_borrows_the_variation_of_the_others() -> None:
+    random = np.random.default_rng(0)
+    codes = np.concatenate([random.normal(size=(200, 3)) * [1, 2, 0.5], [[10, 10, 10]]]).astype(np.float32)
+    labels = np.array([0] * 200 + [1])
+    prior = MixturePrior(3, 3, components=4)
+    prior.fit(codes, np.zeros_like(codes), labels)
+    noise = torch.randn(4000, 4, generator=torch.Generator().manual_seed(0))
+    drawn = prior(noise, torch.ones(4000, dtype=torch.long)).numpy()
+    assert np.allclose(drawn.mean(0), 10, atol=0.2)
+    assert np.allclose(drawn.std(0), [1, 2, 0.5], rtol=0.2)
+    unseen = prior(noise, torch.full((4000,), 2)).numpy()
+    assert np.isfinite(unseen).all()
+
+
+def test_one_image_a_class_still_varies() -> None:
+    prior = MixturePrior(2, 3, components=4)
+    prior.fit(np.array([[0, 0, 0], [4, 4, 4]], np.float32), np.zeros((2, 3), np.float32), np.array([0, 1]))
+    drawn = prior(torch.randn(500, 4), torch.zeros(500, dtype=torch.long))
+    assert drawn.std(0).min() > 0.1
+
+
+def test_posterior_variance_widens_the_prior() -> None:
+    codes = np.zeros((50, 2), np.float32)
+    prior = MixturePrior(1, 2, components=1)
+    prior.fit(codes, np.full_like(codes, 0.25), np.zeros(50, np.int64))
+    assert torch.allclose(prior.scales[0, 0].diagonal(), torch.tensor(0.5), atol=1e-2)

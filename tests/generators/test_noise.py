@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import numpy as np
+from scipy import stats
+
+from synthaug.generators.noise import sample_noise
+
+
+def test_noise_is_standard_normal_and_uncorrelated_between_neighbours() -> None:
+    noise = sample_noise(0, np.zeros(4000, np.int64), np.arange(4000), size=8)
+    assert stats.kstest(noise.ravel(), "norm").pvalue > 1e-3
+    assert abs(np.corrcoef(noise[:-1, 0], noise[1:, 0])[0, 1]) < 0.06
+
+
+def test_frozen_values() -> None:
+    """Samples of old generators must not change with an upgrade, so neither may their noise."""
+    noise = sample_noise(7, np.array([2]), np.array([5]), size=3)
+    np.testing.assert_allclose(noise, [FROZEN], rtol=1e-6)
+
+
+FROZEN = [0.7819949388504028, -1.7547014951705933, -1.842233419418335]
+
+
+def test_long_noise_does_not_run_into_the_next_index() -> None:
+    long = sample_noise(0, np.array([0]), np.array([0]), size=100_000)[0]
+    following = sample_noise(0, np.array([0]), np.array([1]), size=16)[0]
+    assert not np.isin(following, long).any()
+
+
+def test_negative_and_huge_seeds() -> None:
+    one = np.array([0])
+    values = {sample_noise(seed, one, one, 2).tobytes() for seed in (-1, 0, 1, 2**63)}
+    assert len(values) == 4

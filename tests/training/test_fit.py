@@ -1,0 +1,209 @@
+"""What holds of training for every registered family."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import synthaug
+from synthaug.data import ImageDataset
+from synthaug.errors import ConfigError, DataError, DivergenceError, OutputExistsError, TrainingInterrupted
+from synthaug.training import fit
+from synthaug.training.loop import Trainer
+from synthaug.training.watcher import Watcher
+
+QUICK = {"batch_size": 12, "progress": False, "preview_every": 0}
+
+
+@pytest.mark.parametrize("conditioning", ["shared", "per_class"])
+def test_resume_is_exact(
+    family: str, tiny: dict[str, object], conditioning: str, digits: ImageDataset, tmp_path: Path
+) -> None:
+    few = digits.labels < 3
+    data = ImageDataset.from_arrays(digits.images[few], digits.labels[few], ["0", "1", "2"])
+    settings = {"family": family, "conditioning": conditioning, "seed": 4, **QUICK, **tiny}
+    whole = fit(data, steps=9, **settings)
+    first = fit(data, steps=6, out=tmp_path / "run", **settings)
+    assert first.digest != whole.digest
+    resumed = fit(data, steps=9, out=tmp_path / "run", resume=True, **settings)
+    assert resumed.digest == whole.digest
+    assert torch.equal(resumed.sample({"0": 3}), whole.sample({"0": 3}))
+
+
+def test_killed_run_goes_on_where_it_was(
+    family: str, tiny: dict[str, object], digits: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"family": family, "steps": 8, "checkpoint_every": 3, "log_every": 2, **QUICK, **tiny}
+    whole = fit(digits, **settings)
+    real_step = Trainer._train_step
+
+    def dies_at_five(self: Trainer) -> dict[str, torch.Tensor]:
+        if self.step == 5:
+            raise MemoryError("killed")
+        return real_step(self)
+
+    monkeypatch.setattr(Trainer, "_train_step", dies_at_five)
+    with pytest.raises(MemoryError):
+        fit(digits, out=tmp_path / "run", **settings)
+    with pytest.raises(synthaug.SynthaugError, match="not finished"):
+        synthaug.load(tmp_path / "run")
+    monkeypatch.setattr(Trainer, "_train_step", real_step)
+    assert fit(digits, out=tmp_path / "run", resume=True, **settings).digest == whole.digest
+    rows = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [2, 4, 6, 8], "steps done twice are to be logged once"
+
+
+def test_same_seed_same_generator_other_seed_another(
+    family: str, tiny: dict[str, object], digits: ImageDataset
+) -> None:
+    torch.manual_seed(1)
+    first = fit(digits, family, steps=2, seed=0, **QUICK, **tiny)
+    torch.manual_seed(2)
+    assert fit(digits, family, steps=2, seed=0, **QUICK, **tiny).digest == first.digest
+    assert fit(digits, family, steps=2, seed=1, **QUICK, **tiny).digest != first.digest
+
+
+def test_training_leaves_the_callers_random_state_alone(
+    family: str, tiny: dict[str, object], digits: ImageDataset
+) -> None:
+    torch.manual_seed(3)
+    before = torch.get_rng_state()
+    fit(digits, family, steps=1, **QUICK, **tiny)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_run_folder_shows_what_happened(
+    family: str, tiny: dict[str, object], digits: ImageDataset, tmp_path: Path
+) -> None:
+    fit(digits, family, steps=6, out=tmp_path / "run", **{**QUICK, "preview_every": 3}, log_every=3, **tiny)
+    folder = tmp_path / "run"
+    assert (folder / "reals.png").exists()
+    assert sorted(path.name for path in (folder / "samples").iterdir()) == ["000003.png", "000006.png"]
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows] == [3, 6]
+    assert all(np.isfinite(value) for row in rows for key, value in row.items() if "/" in key)
+    assert not [path for path in folder.rglob("*") if path.suffix in (".pt", ".pth", ".pkl", ".bin")]
+    assert json.loads((folder / "run.json").read_text())["training"]["steps"] == 6
+    assert "trained on" in (folder / "README.md").read_text()
+
+
+def test_previews_do_not_change_the_result(
+    family: str, tiny: dict[str, object], digits: ImageDataset, tmp_path: Path
+) -> None:
+    settings = {"family": family, "steps": 4, "batch_size": 12, "progress": False, **tiny}
+    looked_at = fit(digits, out=tmp_path / "run", preview_every=1, **settings)
+    assert looked_at.digest == fit(digits, **settings).digest
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(
+    family: str, tiny: dict[str, object], digits: ImageDataset, tmp_path: Path
+) -> None:
+    settings = {"family": family, "steps": 2000, **QUICK, **tiny}
+
+    def press_when_running() -> None:
+        while not (tmp_path / "run" / "metrics.jsonl").exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    presser = threading.Thread(target=press_when_running)
+    presser.start()
+    with pytest.raises(TrainingInterrupted, match="--resume"):
+        fit(digits, out=tmp_path / "run", log_every=1, **settings)
+    presser.join()
+    step = json.loads((tmp_path / "run" / "trainer_state" / "state.json").read_text())["step"]
+    assert 1 <= step < 2000
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    settings["steps"] = step + 1
+    resumed = fit(digits, out=tmp_path / "run", resume=True, log_every=1, **settings)
+    assert resumed.digest == fit(digits, **settings).digest
+
+
+def test_divergence_stops_with_the_cause_and_keeps_the_state(
+    family: str, tiny: dict[str, object], digits: ImageDataset, tmp_path: Path
+) -> None:
+    with pytest.raises(DivergenceError, match=r"(not finite|exploded|inf|nan).*last good state"):
+        fit(
+            digits, family, steps=300, learning_rate=1e30, learning_rate_warmup=3, out=tmp_path / "run", **QUICK, **tiny
+        )
+    assert (tmp_path / "run" / "trainer_state" / "state.json").exists()
+    assert not (tmp_path / "run" / "model.safetensors").exists()
+
+
+def test_nothing_is_overwritten_or_mixed_up(tmp_path: Path, digits: ImageDataset) -> None:
+    settings = {"family": "vae", "width": 8, **QUICK}
+    first = fit(digits, steps=2, out=tmp_path / "run", **settings)
+    with pytest.raises(OutputExistsError, match="--overwrite"):
+        fit(digits, steps=2, out=tmp_path / "run", **settings)
+    with pytest.raises(ConfigError, match="another width"):
+        fit(digits, steps=2, out=tmp_path / "run", resume=True, **{**settings, "width": 12})
+    with pytest.raises(ConfigError, match="another dataset"):
+        fit(digits.few_shot(5, seed=0), steps=2, out=tmp_path / "run", resume=True, **settings)
+    assert synthaug.load(tmp_path / "run").digest == first.digest
+    fit(digits, steps=2, out=tmp_path / "run", overwrite=True, **{**settings, "width": 12})
+    (tmp_path / "diary").mkdir()
+    (tmp_path / "diary" / "monday.txt").write_text("dear diary")
+    with pytest.raises(OutputExistsError, match="no run of synthaug"):
+        fit(digits, steps=2, out=tmp_path / "diary", overwrite=True, **settings)
+    assert (tmp_path / "diary" / "monday.txt").exists()
+
+
+def test_dry_run_prints_and_writes_nothing(
+    family: str, tiny: dict[str, object], digits: ImageDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fit(digits, family, steps=5, out=tmp_path / "run", dry_run=True, **tiny)
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["training"]["steps"] == 5
+    assert printed["parameters"]["generator"] > 0
+    assert not (tmp_path / "run").exists()
+
+
+def test_unknown_settings_name_close_ones(digits: ImageDataset) -> None:
+    with pytest.raises(ConfigError, match="Did you mean 'latent_dim'"):
+        fit(digits, "vae", latent_dims=3)
+    with pytest.raises(ConfigError, match="steps: expected a whole number of 1 or more"):
+        fit(digits, "vae", steps=0)
+    with pytest.raises(ConfigError, match="batch_size: expected int"):
+        fit(digits, "vae", batch_size="12")
+
+
+def test_a_class_with_one_image_and_one_with_none(family: str, tiny: dict[str, object], digits: ImageDataset) -> None:
+    images, labels = digits.images[digits.labels < 2], digits.labels[digits.labels < 2]
+    rows = np.concatenate([np.flatnonzero(labels == 0), np.flatnonzero(labels == 1)[:1]])
+    data = ImageDataset.from_arrays(images[rows], labels[rows], ["zero", "one"])
+    for conditioning in ("shared", "per_class"):
+        generator = fit(data, family, conditioning=conditioning, steps=4, **QUICK, **tiny)
+        assert generator.sample({"one": 3}).shape == (3, 1, 8, 8)
+    empty = ImageDataset.from_arrays(images[rows], labels[rows], ["zero", "one", "two"])
+    with pytest.raises(DataError, match="1 have none"):
+        fit(empty, family, conditioning="per_class", steps=4, **QUICK, **tiny)
+    with pytest.warns(UserWarning, match="have no image"):
+        fit(empty, family, steps=4, **QUICK, **tiny)
+
+
+def test_collapse_is_warned_of(digits: ImageDataset, tmp_path: Path) -> None:
+    from synthaug.training import ModeCollapseWarning
+
+    stuck = fit(digits, "gan", steps=1, width=8, **QUICK).with_sampling(temperature=1e-6)
+    with (
+        Watcher(tmp_path, 300, 12, shown=False) as watcher,
+        pytest.warns(ModeCollapseWarning, match="nearly identical"),
+    ):
+        watcher.preview(300, stuck, digits)
+
+
+@pytest.mark.slow
+def test_the_vae_learns_digits(digits: ImageDataset) -> None:
+    """A nearest-mean classifier made of real digits recognises most samples."""
+    generator = fit(digits, "vae", steps=300, batch_size=32, width=24, progress=False)
+    means = np.stack([digits.images[digits.labels == label].mean(0).ravel() for label in range(10)])
+    samples = generator.sample(dict.fromkeys(range(10), 20)).flatten(1).numpy().astype(float)
+    nearest = ((samples[:, None] - means) ** 2).sum(2).argmin(1)
+    assert (nearest == np.repeat(np.arange(10), 20)).mean() > 0.75
