@@ -59,9 +59,7 @@ def add_synthetic(
     """
     if isinstance(real, (datasets.DatasetDict, datasets.IterableDatasetDict)):
         if split not in real:
-            raise DataError(
-                f"split: expected one of {', '.join(real)}, but got {split!r}.{did_you_mean(split, real)}"
-            )
+            raise DataError(f"split: expected one of {', '.join(real)}, but got {split!r}.{did_you_mean(split, real)}")
         joined = add_synthetic(real[split], synthetic, image_column=image_column, label_column=label_column)
         parts = {name: joined if name == split else _with_features(real[name], joined) for name in real}
         return type(real)(parts)
@@ -91,14 +89,11 @@ def find_columns(features: Any, image_column: str | None, label_column: str | No
     for name in (image_column, label_column):
         if name is not None and name not in features:
             raise DataError(
-                f"expected a column among {', '.join(features)}, but got {name!r}."
-                f"{did_you_mean(name, features)}"
+                f"expected a column among {', '.join(features)}, but got {name!r}.{did_you_mean(name, features)}"
             )
     images = [name for name, feature in features.items() if isinstance(feature, datasets.Image)]
     labels = [
-        name
-        for name, feature in features.items()
-        if isinstance(feature, datasets.ClassLabel) and name != _SOURCE
+        name for name, feature in features.items() if isinstance(feature, datasets.ClassLabel) and name != _SOURCE
     ] or [name for name in ("label", "labels") if name in features]
     return (
         image_column or _only(images, "image", features),
@@ -209,10 +204,7 @@ def _set_columns(rows: Any, columns: dict[str, Column]) -> Any:
             kind = datasets.Features({name: feature}).arrow_schema.field(0).type
             array = pa.array(values(table), type=kind)
             position = table.schema.get_field_index(name)
-            if position < 0:
-                table = table.append_column(name, array)
-            else:
-                table = table.set_column(position, name, array)
+            table = table.append_column(name, array) if position < 0 else table.set_column(position, name, array)
         return table
 
     return rows.with_format("arrow").map(change, batched=True, features=features).with_format(None)

@@ -137,9 +137,7 @@ class SyntheticReplace(albumentations.ImageOnlyTransform):  # type: ignore[misc]
                 return self._stream
             return np.random.default_rng([worker_seed, int(self._stream.integers(1 << 63))])
         own = int(digest(self.bank_path, self.label_key, str(self._position))[:16], 16)
-        return np.random.default_rng(
-            [int(self.seed or 0), own, *([] if worker_seed is None else [worker_seed])]
-        )
+        return np.random.default_rng([int(self.seed or 0), own, *([] if worker_seed is None else [worker_seed])])
 
     # What the library calls ---------------------------------------------------------------------------
 
@@ -187,9 +185,7 @@ class SyntheticReplace(albumentations.ImageOnlyTransform):  # type: ignore[misc]
             return np.array(sample)
         return sample.astype(np.float32) / np.float32(255)
 
-    def apply_to_images(
-        self, images: NDArray[Any], rows: list[int] | None = None, **params: Any
-    ) -> NDArray[Any]:
+    def apply_to_images(self, images: NDArray[Any], rows: list[int] | None = None, **params: Any) -> NDArray[Any]:
         """Return the samples of ``rows`` in the layout and type of ``images`` (N, H, W[, C])."""
         result = np.array(images)
         for position, row in enumerate(rows or []):
@@ -214,9 +210,7 @@ class SyntheticReplace(albumentations.ImageOnlyTransform):  # type: ignore[misc]
         if "images" not in data:
             self._sampler.label(label)
         elif np.ndim(label) != 1 or len(label) != len(data["images"]):
-            raise LabelError(
-                f"expected a label for each of the {len(data['images'])} images, but got {label!r}."
-            )
+            raise LabelError(f"expected a label for each of the {len(data['images'])} images, but got {label!r}.")
 
 
 def _worker_seed() -> int | None:
@@ -238,8 +232,7 @@ def _check_image(image: NDArray[Any]) -> int:
         raise DataError(f"expected an image (H, W), (H, W, 1) or (H, W, 3), but got shape {image.shape}.")
     if image.dtype not in (np.uint8, np.float32):
         raise DataError(
-            f"expected a uint8 image in [0, 255] or a float32 one in [0, 1], but got {image.dtype}; "
-            "convert it first."
+            f"expected a uint8 image in [0, 255] or a float32 one in [0, 1], but got {image.dtype}; convert it first."
         )
     if image.dtype == np.float32 and image.size and not (image.min() >= 0 and image.max() <= 1):
         raise DataError(

@@ -192,9 +192,7 @@ class SyntheticImages(datasets.ArrowBasedBuilder):  # type: ignore[misc]
             if datasets.filesystems.is_remote_filesystem(files) and files.exists(path):
                 files.rm(path, recursive=True)
             options["download_mode"] = "force_redownload"
-        super().download_and_prepare(
-            target, file_format=file_format, storage_options=storage_options, **options
-        )
+        super().download_and_prepare(target, file_format=file_format, storage_options=storage_options, **options)
 
     def _manifest(self, file_format: str) -> dict[str, Any]:
         return {**self.config.identity(), "file_format": file_format, "name": self.dataset_name}
@@ -268,8 +266,7 @@ class SyntheticImages(datasets.ArrowBasedBuilder):  # type: ignore[misc]
         generator = _load(self.config.generator)
         if generator.digest != self.config.digest:
             raise FormatError(
-                f"the generator {self.config.generator} changed since this builder was made; "
-                "make the builder anew."
+                f"the generator {self.config.generator} changed since this builder was made; make the builder anew."
             )
         return generator
 

@@ -66,9 +66,7 @@ class SyntheticBatch:
         max_cache_bytes: int = 1 << 30,
     ) -> None:
         if mixup_fn is not None and label_smoothing is not None:
-            raise ConfigError(
-                "label_smoothing: expected none beside mixup_fn, which smooths labels by itself."
-            )
+            raise ConfigError("label_smoothing: expected none beside mixup_fn, which smooths labels by itself.")
         if label_smoothing is not None:
             check_probability(label_smoothing, "label_smoothing")
         self.p = check_probability(p)

@@ -1,8 +1,8 @@
 """torchvision v2 transforms that bring synthetic images of the same class into training.
 
 Place them before a normalisation, and before whatever makes labels one-hot or mixes them (MixUp, CutMix).
-They see images *and* labels, so they go into ``transforms=`` of a torchvision dataset (not ``transform=``,
-which sees the image alone), are called in a dataset's ``__getitem__``, or take whole batches after collation.
+They see images *and* labels, while the ``transform=`` of torchvision's classification datasets sees the image
+alone: wrap such a dataset, ``TransformedDataset(dataset, transform)``, or transform whole batches after collation.
 """
 
 from __future__ import annotations
@@ -47,8 +47,7 @@ class _SyntheticTransform(v2.Transform):  # type: ignore[misc]
         self.p = check_probability(p)
         if labels_getter != "default" and not callable(labels_getter):
             raise ConfigError(
-                "labels_getter: expected 'default' or a callable that finds the labels, "
-                f"but got {labels_getter!r}."
+                f"labels_getter: expected 'default' or a callable that finds the labels, but got {labels_getter!r}."
             )
         self._labels_getter: LabelsGetter = find_labels if labels_getter == "default" else labels_getter
         self._plain = labels_getter == "default"
@@ -216,6 +215,36 @@ class SyntheticMix(_SyntheticTransform):
         return cutmix(real, synthetic, share, torch.rand(len(real), 2, device="cpu"))
 
 
+class TransformedDataset(torch.utils.data.Dataset[Any]):
+    """A map-style dataset whose transform sees image *and* label.
+
+    Args:
+        dataset: Any map-style dataset of (image, label) pairs or dicts, without a transform that makes tensors
+            of another range.
+        transform: Called with each sample; usually a ``v2.Compose``.
+
+    Example:
+        >>> from torchvision.datasets import FakeData
+        >>> bank = SampleBank.from_arrays(np.zeros((2, 8, 8, 3), np.uint8), [0, 1], ["boot", "sneaker"])
+        >>> transform = v2.Compose([SyntheticReplace(bank), v2.RandomHorizontalFlip(), v2.ToImage()])
+        >>> dataset = TransformedDataset(FakeData(10, (3, 8, 8), num_classes=2), transform)
+        >>> image, label = dataset[0]
+        >>> image.shape
+        torch.Size([3, 8, 8])
+    """
+
+    def __init__(self, dataset: Any, transform: Callable[..., Any]) -> None:
+        self.dataset = dataset
+        self.transform = transform
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, position: int) -> Any:
+        sample = self.dataset[position]
+        return self.transform(*sample) if isinstance(sample, tuple) else self.transform(sample)
+
+
 def find_labels(sample: Any) -> Any:
     """Find the labels of a sample or batch: the default ``labels_getter``.
 
@@ -250,8 +279,8 @@ def find_labels(sample: Any) -> Any:
         ]
     raise LabelError(
         f"expected labels beside the images: (image, label), or a mapping with a key 'label', but got "
-        f"{_describe(sample)}. A torchvision dataset's transform= sees the image alone, so use transforms=; "
-        "or pass labels_getter."
+        f"{_describe(sample)}. A torchvision dataset's transform= sees the image alone, so use "
+        "TransformedDataset(dataset, transform); or pass labels_getter."
     )
 
 
@@ -310,9 +339,7 @@ def _check_tensor(image: Any, dimensions: int) -> None:
     if image.dtype == torch.uint8:
         return
     if not image.is_floating_point():
-        raise DataError(
-            f"expected uint8 or float images, but got {image.dtype}; convert them with v2.ToDtype."
-        )
+        raise DataError(f"expected uint8 or float images, but got {image.dtype}; convert them with v2.ToDtype.")
     low, high = torch.aminmax(image) if image.numel() else (0.0, 0.0)
     if low < 0 or high > 1:
         raise DataError(
