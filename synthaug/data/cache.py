@@ -94,9 +94,7 @@ class Stored:
 def content_digest(images: NDArray[np.uint8], labels: NDArray[np.int64], classes: Sequence[str]) -> str:
     """Return the SHA-256 (hex) of images, labels and class names, reading the images block by block."""
     step = max(1, _BLOCK_BYTES // max(math.prod(images.shape[1:]), 1))
-    blocks = (
-        np.ascontiguousarray(images[start : start + step]).data for start in range(0, len(images), step)
-    )
+    blocks = (np.ascontiguousarray(images[start : start + step]).data for start in range(0, len(images), step))
     return _hash(images.shape, blocks, labels, classes)
 
 
@@ -184,9 +182,7 @@ class Writer:
         self._file.close()
         np.save(self._folder / "labels.npy", labels)
         shape = (self.count, *self.size, self.channels)
-        with self._path.open(
-            "rb"
-        ) as file:  # read, not mapped: mapped pages would count as this process's memory
+        with self._path.open("rb") as file:  # read, not mapped: mapped pages would count as this process's memory
             file.seek(_HEADER_BYTES)
             digest = _hash(shape, iter(lambda: file.read(_BLOCK_BYTES), b""), labels, classes)
         description = {
@@ -217,11 +213,7 @@ class Writer:
     def _widen(self) -> None:
         """Write what is there again with three equal channels."""
         self._file.flush()
-        grey = (
-            np.memmap(self._path, np.uint8, "r", _HEADER_BYTES, (self.count, *self.size, 1))
-            if self.count
-            else None
-        )
+        grey = np.memmap(self._path, np.uint8, "r", _HEADER_BYTES, (self.count, *self.size, 1)) if self.count else None
         self.channels = 3
         wide = self._path.with_suffix(".rgb")
         with wide.open("wb") as stream:

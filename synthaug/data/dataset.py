@@ -262,9 +262,7 @@ class ImageDataset:
         Raises:
             ConfigError: If a value is out of range.
         """
-        return self.subset(
-            splits.long_tail_indices(self.labels, len(self.classes), imbalance, seed, head, order)
-        )
+        return self.subset(splits.long_tail_indices(self.labels, len(self.classes), imbalance, seed, head, order))
 
     def split(self, fraction: float, seed: int = 0) -> tuple[ImageDataset, ImageDataset]:
         """Return two disjoint parts, stratified; the first holds ``fraction`` of the images.
@@ -285,9 +283,7 @@ class ImageDataset:
                 raise IndexError(f"expected a mask of shape ({len(self)},), but got {chosen.shape}.")
             chosen = np.flatnonzero(chosen)
         if chosen.ndim != 1 or (chosen.size and chosen.dtype.kind not in "iu"):
-            raise IndexError(
-                f"expected integers of shape (n,), but got shape {chosen.shape} of {chosen.dtype}."
-            )
+            raise IndexError(f"expected integers of shape (n,), but got shape {chosen.shape} of {chosen.dtype}.")
         chosen = chosen.astype(np.int64)
         if chosen.size and not (-len(self) <= chosen.min() and chosen.max() < len(self)):
             raise IndexError(f"expected indices below {len(self)}, but got {chosen.min()} to {chosen.max()}.")

@@ -155,9 +155,7 @@ def _plain(image: Image.Image) -> Image.Image:
     if mode.startswith("I") or mode == "F":
         return _scaled(image)
     if mode in ("P", "PA") or "transparency" in image.info:
-        image = image.convert(
-            "LA" if mode == "L" else "RGBA" if mode != "P" or "transparency" in image.info else "RGB"
-        )
+        image = image.convert("LA" if mode == "L" else "RGBA" if mode != "P" or "transparency" in image.info else "RGB")
     if image.mode in ("LA", "La", "RGBA", "RGBa"):
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
@@ -201,7 +199,5 @@ def _array(image: object) -> Pixels:
     if tensor and array.ndim == 3 and array.shape[0] in (1, 3, 4) and array.shape[2] not in (1, 3, 4):
         array = array.transpose(1, 2, 0)
     if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or 0 in array.shape:
-        raise ValueError(
-            f"expected an image of shape (H, W) or (H, W, C) with C in 1, 3, 4, but got {array.shape}"
-        )
+        raise ValueError(f"expected an image of shape (H, W) or (H, W, C) with C in 1, 3, 4, but got {array.shape}")
     return array

@@ -44,9 +44,7 @@ def load(
     size, wanted = check_size(image_size), check_channels(channels)
     if isinstance(source, ImageDataset):
         if split is not None:
-            raise DataError(
-                f"expected no split for an ImageDataset, but got {split!r}: pass the part itself."
-            )
+            raise DataError(f"expected no split for an ImageDataset, but got {split!r}: pass the part itself.")
         if size in (None, source.image_shape[1:]) and wanted in (None, source.image_shape[0]):
             if strict:
                 _report(source.problems, len(source), source.name, strict)
@@ -77,9 +75,7 @@ def check_size(image_size: Any) -> Size | None:
     except TypeError:
         sides = ()
     if len(sides) != 2 or min(sides) < 1 or any(isinstance(side, bool) for side in pair):
-        raise ConfigError(
-            f"image_size: expected a positive integer or (height, width), but got {image_size!r}."
-        )
+        raise ConfigError(f"image_size: expected a positive integer or (height, width), but got {image_size!r}.")
     return sides[0], sides[1]
 
 
@@ -107,11 +103,7 @@ def _stored(
         pixels = cache.content_digest(source.images, np.empty(0, np.int64), ())
         source.fingerprint = storage.digest(pixels, repr(list(source.labels)))
     options = {"size": size, "channels": channels, "classes": source.classes}
-    folder = (
-        None
-        if source.fingerprint is None
-        else directory / "datasets" / cache.key(source.fingerprint, options)
-    )
+    folder = None if source.fingerprint is None else directory / "datasets" / cache.key(source.fingerprint, options)
     if folder is not None and not refresh and (cached := cache.find(folder)) is not None:
         return cached
     return _decoded(source, size, channels, directory / "datasets", folder)
@@ -149,9 +141,7 @@ def _collected(source: ArraySource, channels: int | None) -> tuple[cache.Stored,
     if not parts:
         raise _nothing_usable(source, decoded.problems)
     labels, classes = _labels(decoded)
-    return cache.Stored(
-        np.concatenate(parts) if len(parts) > 1 else parts[0], labels, classes
-    ), decoded.problems
+    return cache.Stored(np.concatenate(parts) if len(parts) > 1 else parts[0], labels, classes), decoded.problems
 
 
 def _labels(decoded: Decoded) -> tuple[NDArray[np.int64], tuple[str, ...]]:
@@ -165,11 +155,7 @@ def _labels(decoded: Decoded) -> tuple[NDArray[np.int64], tuple[str, ...]]:
 def _nothing_usable(source: Source, problems: Sequence[Problem]) -> DataError:
     return DataError(
         f"{source.name}: expected at least one usable labelled image, but found none."
-        + (
-            f" {len(problems)} could not be used:\n{_lines(problems, _SHOWN)}"
-            if problems
-            else " It is empty."
-        )
+        + (f" {len(problems)} could not be used:\n{_lines(problems, _SHOWN)}" if problems else " It is empty.")
     )
 
 

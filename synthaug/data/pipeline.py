@@ -37,9 +37,7 @@ class Decoded:
         self.source = source
         self.labels: list[RawLabel] = []
         self.problems: list[Problem] = list(source.problems)
-        self._positions = (
-            None if source.classes is None else {name: i for i, name in enumerate(source.classes)}
-        )
+        self._positions = None if source.classes is None else {name: i for i, name in enumerate(source.classes)}
 
     def label(self, row: Row) -> RawLabel | None:
         """Return the label of a row, or note the problem."""
@@ -120,9 +118,7 @@ Batch = tuple[list[RawLabel], list[Pixels], list[Problem]]
 
 def _in_threads(source: Source, decoded: Decoded, size: Size | None, channels: int | None) -> Iterator[Batch]:
     """Yield batches in order, decoded by a pool of threads: PIL releases the interpreter lock."""
-    threads = min(
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 16
-    )
+    threads = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 16)
     waiting: deque[Future[Batch]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         try:
@@ -157,9 +153,7 @@ def _bytes_of(image: object) -> int:
     if isinstance(image, (bytes, bytearray)):
         return len(image)
     size = getattr(image, "size", None)
-    return (
-        3 * size[0] * size[1] if isinstance(size, tuple) and len(size) == 2 else getattr(image, "nbytes", 0)
-    )
+    return 3 * size[0] * size[1] if isinstance(size, tuple) and len(size) == 2 else getattr(image, "nbytes", 0)
 
 
 def _decode_batch(batch: list[tuple[Row, RawLabel]], size: Size | None, channels: int | None) -> Batch:

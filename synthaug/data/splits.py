@@ -39,9 +39,7 @@ def long_tail_counts(
         [100, 10, 1]
     """
     if not imbalance >= 1 or not np.isfinite(imbalance):
-        raise ConfigError(
-            f"imbalance: expected the largest class over the smallest, 1 or more, but got {imbalance!r}."
-        )
+        raise ConfigError(f"imbalance: expected the largest class over the smallest, 1 or more, but got {imbalance!r}.")
     if order not in ("kept", "shuffled"):
         raise ConfigError(f"order: expected 'kept' or 'shuffled', but got {order!r}.")
     position = np.arange(classes) / max(classes - 1, 1)
@@ -61,9 +59,7 @@ def long_tail_indices(
     size = largest if head is None else _at_least(head, 1, "head")
     if size > largest:
         raise ConfigError(f"head: expected at most {largest}, the size of the largest class, but got {size}.")
-    return _first(
-        _permutations(labels, classes, seed), long_tail_counts(classes, size, imbalance, order, seed)
-    )
+    return _first(_permutations(labels, classes, seed), long_tail_counts(classes, size, imbalance, order, seed))
 
 
 def split_indices(
@@ -76,9 +72,7 @@ def split_indices(
     out right with many small classes too.
     """
     if not isinstance(fraction, (int, float)) or isinstance(fraction, bool) or not 0 < fraction < 1:
-        raise ConfigError(
-            f"fraction: expected a number between 0 and 1 (both excluded), but got {fraction!r}."
-        )
+        raise ConfigError(f"fraction: expected a number between 0 and 1 (both excluded), but got {fraction!r}.")
     permutations = _permutations(labels, classes, seed)
     sizes = np.bincount(labels, minlength=classes)
     least, most = np.minimum(sizes, 1), np.maximum(sizes - 1, np.minimum(sizes, 1))

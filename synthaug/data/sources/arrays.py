@@ -42,9 +42,7 @@ def from_tuple(source: Sequence[Any], name: str) -> ArraySource:
         DataError: If it is no such tuple, or the images are not uint8.
     """
     if not 2 <= len(source) <= 3:
-        raise DataError(
-            f"expected (images, labels) or (images, labels, classes), but got a tuple of {len(source)}."
-        )
+        raise DataError(f"expected (images, labels) or (images, labels, classes), but got a tuple of {len(source)}.")
     images = check_images(source[0], channels=(1, 3, 4))
     labels, classes = _plain_labels(source[1], len(images)), source[2] if len(source) == 3 else None
     if classes is None and all(isinstance(label, int) for label in labels):
@@ -79,17 +77,14 @@ def check_images(images: Any, channels: tuple[int, ...]) -> NDArray[np.uint8]:
             hint = " Channels come last: images.transpose(0, 2, 3, 1)."
         wanted = ", ".join(map(str, channels))
         raise DataError(
-            f"expected images of shape (N, H, W) or (N, H, W, C) with C in {wanted}, "
-            f"but got {array.shape}.{hint}"
+            f"expected images of shape (N, H, W) or (N, H, W, C) with C in {wanted}, but got {array.shape}.{hint}"
         )
     if not len(array):
         raise DataError("expected at least one image, but got none.")
     return array
 
 
-def resolve_labels(
-    labels: Any, classes: Sequence[str] | None, count: int
-) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+def resolve_labels(labels: Any, classes: Sequence[str] | None, count: int) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     """Return labels as positions in class names, both checked; see `ImageDataset.from_arrays`.
 
     Raises:
@@ -112,9 +107,7 @@ def resolve_labels(
         elif isinstance(label, int) and 0 <= label < len(names):
             numbers[row] = label
         else:
-            raise LabelError(
-                f"expected labels from 0 to {len(names) - 1}, but got {label!r} at position {row}."
-            )
+            raise LabelError(f"expected labels from 0 to {len(names) - 1}, but got {label!r} at position {row}.")
     return numbers, names
 
 

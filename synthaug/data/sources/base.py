@@ -124,9 +124,7 @@ def read_label(raw: object, classes: dict[str, int] | None) -> RawLabel:
     if label < 0:
         raise ValueError(f"label {label} means no label")
     if classes is not None and label >= len(classes):
-        raise ValueError(
-            f"label {label} is out of range: there are {len(classes)} classes, 0 to {len(classes) - 1}"
-        )
+        raise ValueError(f"label {label} is out of range: there are {len(classes)} classes, 0 to {len(classes) - 1}")
     return label
 
 

@@ -35,9 +35,7 @@ FASHION_CLASSES = (
 def digits(split: str | None) -> ArraySource:
     """Return scikit-learn's 1,797 digits of 8×8 pixels; their 17 levels become 0 to 255."""
     if split is not None:
-        raise DataError(
-            f"digits: expected no split, for it has none, but got {split!r}. Use data.split(0.8, seed=0)."
-        )
+        raise DataError(f"digits: expected no split, for it has none, but got {split!r}. Use data.split(0.8, seed=0).")
     from sklearn.datasets import load_digits
 
     bunch = load_digits()
@@ -68,9 +66,7 @@ class IdxSource(ArraySource):
 
     def __init__(self, images: Path, labels: Path, classes: Sequence[str], name: str) -> None:
         status = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in (images, labels)]
-        Source.__init__(
-            self, name, storage.digest("idx", storage.canonical_json([status, classes])), classes, None
-        )
+        Source.__init__(self, name, storage.digest("idx", storage.canonical_json([status, classes])), classes, None)
         self._files = images, labels
 
     @functools.cached_property

@@ -31,9 +31,7 @@ def find_source(
     if huggingface.is_dataset(source):
         return huggingface.from_object(source, split, image_column, label_column)
     if split is not None:
-        raise DataError(
-            f"expected no split for a {type(source).__name__}, but got {split!r}: pass the part itself."
-        )
+        raise DataError(f"expected no split for a {type(source).__name__}, but got {split!r}: pass the part itself.")
     if isinstance(source, (tuple, list)) and len(source) in (2, 3):
         return arrays.from_tuple(source, "arrays")
     if hasattr(source, "__getitem__") and hasattr(source, "__len__") and not hasattr(source, "dtype"):

@@ -61,14 +61,11 @@ def from_folder(root: Path, split: str | None) -> FolderSource:
     if not names:
         loose = sum(entry.is_file() for entry in top)
         raise DataError(
-            f"{base}: expected one folder a class, as in {base.name}/cat/1.png, "
-            f"but found no folders and {loose} files."
+            f"{base}: expected one folder a class, as in {base.name}/cat/1.png, but found no folders and {loose} files."
         )
     prefix = f"{base.name}/" if splits else ""
     problems = [
-        Problem(prefix + entry.name, "not in a class folder, so it has no label")
-        for entry in top
-        if entry.is_file()
+        Problem(prefix + entry.name, "not in a class folder, so it has no label") for entry in top if entry.is_file()
     ]
     files: list[str] = []
     labels: list[int] = []
@@ -82,9 +79,7 @@ def from_folder(root: Path, split: str | None) -> FolderSource:
         if len(files) == before and not splits:
             problems.append(Problem(f"{class_name}/", "this class folder holds no files"))
     text = "".join(listing).encode("utf-8", errors="surrogateescape")
-    fingerprint = storage.digest(
-        "folder", text, storage.canonical_json([str(problem) for problem in problems])
-    )
+    fingerprint = storage.digest("folder", text, storage.canonical_json([str(problem) for problem in problems]))
     return FolderSource(name, root, names, files, labels, fingerprint, problems)
 
 
@@ -92,9 +87,7 @@ def _visible(folder: Path) -> list[os.DirEntry[str]]:
     """Return the entries of a folder, sorted by name, without hidden ones."""
     try:
         with os.scandir(folder) as entries:
-            found = [
-                entry for entry in entries if not entry.name.startswith(".") and entry.name not in _IGNORED
-            ]
+            found = [entry for entry in entries if not entry.name.startswith(".") and entry.name not in _IGNORED]
     except PermissionError as error:
         raise DataError(f"{folder} cannot be read: {error.strerror}.") from error
     return sorted(found, key=lambda entry: entry.name)
@@ -106,9 +99,7 @@ def _split_folders(top: list[os.DirEntry[str]]) -> list[str]:
     splits = [entry.name for entry in folders if canonical_split(entry.name)]
     has_train = any(canonical_split(name) == "train" for name in splits)
     nested = all(
-        any(inner.is_dir() for inner in _visible(Path(entry.path)))
-        for entry in folders
-        if entry.name in splits
+        any(inner.is_dir() for inner in _visible(Path(entry.path))) for entry in folders if entry.name in splits
     )
     return splits if nested and (has_train or len(splits) == len(folders)) else []
 

@@ -10,7 +10,7 @@ from synthaug import storage
 from synthaug.data.sources.base import Row, Source
 from synthaug.data.sources.selection import choose_split
 from synthaug.data.sources.tables import Columns, features_of, is_text, table_rows, text_classes
-from synthaug.errors import DataError
+from synthaug.errors import DataError, MissingExtraError
 
 
 class HuggingFaceSource(Source):
@@ -63,8 +63,7 @@ def from_object(
         )
     if not hasattr(source, "select_columns") or not hasattr(source, "__len__"):
         raise DataError(
-            f"expected a map-style datasets.Dataset, but got {type(source).__name__}: "
-            "load it with streaming=False."
+            f"expected a map-style datasets.Dataset, but got {type(source).__name__}: load it with streaming=False."
         )
     info = getattr(source, "info", None)
     name = name or getattr(info, "dataset_name", None) or "dataset"
@@ -78,40 +77,42 @@ def from_object(
     return HuggingFaceSource(source, columns, name, fingerprint)
 
 
-def from_saved(
-    path: Path, split: str | None, image_column: str | None, label_column: str | None
-) -> HuggingFaceSource:
+def from_saved(path: Path, split: str | None, image_column: str | None, label_column: str | None) -> HuggingFaceSource:
     """Make a source of a folder that ``save_to_disk`` wrote.
 
     Raises:
         DataError: If it cannot be read, or its split or columns cannot be told.
     """
-    from datasets import load_from_disk
-
+    datasets = _library()
     try:
-        dataset = load_from_disk(str(path))
+        dataset = datasets.load_from_disk(str(path))
     except (OSError, ValueError, KeyError) as error:
-        raise DataError(
-            f"{path} looks like a saved Hugging Face dataset, but cannot be read: {error}"
-        ) from error
+        raise DataError(f"{path} looks like a saved Hugging Face dataset, but cannot be read: {error}") from error
     return from_object(dataset, split, image_column, label_column, path.resolve().name)
 
 
-def from_hub(
-    name: str, split: str | None, image_column: str | None, label_column: str | None
-) -> HuggingFaceSource:
+def from_hub(name: str, split: str | None, image_column: str | None, label_column: str | None) -> HuggingFaceSource:
     """Download (once) and read a dataset of the Hugging Face hub.
 
     Raises:
         DataError: If there is no such dataset, no network, or its split or columns cannot be told.
     """
-    from datasets import load_dataset
-
+    datasets = _library()
     try:
-        dataset = load_dataset(name)
+        dataset = datasets.load_dataset(name)
     except (OSError, ValueError, RuntimeError) as error:  # the hub's own errors derive from these
         raise DataError(
             f"expected a file, a folder or a Hugging Face dataset, but there is no file or folder {name}, "
             f"and the hub gave: {type(error).__name__}: {error}"
         ) from error
     return from_object(dataset, split, image_column, label_column, name)
+
+
+def _library() -> Any:
+    try:
+        import datasets
+    except ImportError as error:
+        raise MissingExtraError(
+            f"datasets is not installed ({error}). Install it with: pip install datasets"
+        ) from error
+    return datasets

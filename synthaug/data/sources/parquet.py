@@ -41,9 +41,7 @@ class ParquetSource(Source):
             number = 0
             try:
                 with pq.ParquetFile(path) as file:
-                    for batch in file.iter_batches(
-                        _batch_rows(file.metadata), columns=wanted, use_threads=False
-                    ):
+                    for batch in file.iter_batches(_batch_rows(file.metadata), columns=wanted, use_threads=False):
                         yield from table_rows(batch, self._columns, shown, number, path.parent)
                         number += len(batch)
             except (pa.ArrowException, OSError) as error:
@@ -73,9 +71,7 @@ def from_files(
         if found := split_in_path(shown):
             splits.setdefault(found, []).append((shown, path))
     if split is not None and not splits:
-        raise DataError(
-            f"{root}: expected files named after the split {split!r}, as in train.parquet, but found none."
-        )
+        raise DataError(f"{root}: expected files named after the split {split!r}, as in train.parquet, but found none.")
     if splits:
         part = choose_split(splits, split, str(root))
         chosen = splits[part]

@@ -67,14 +67,10 @@ def choose_split(available: Iterable[str], wanted: str | None, where: str) -> st
         if canonical_split(name) == "train":
             logger.warning("%s has the splits %s; using %s.", where, listed, name)
             return name
-    raise DataError(
-        f"{where}: expected split= to name one of {listed}, but it was left out and none is train."
-    )
+    raise DataError(f"{where}: expected split= to name one of {listed}, but it was left out and none is train.")
 
 
-def choose_column(
-    what: str, named: str | None, candidates: Sequence[str], columns: Sequence[str], where: str
-) -> str:
+def choose_column(what: str, named: str | None, candidates: Sequence[str], columns: Sequence[str], where: str) -> str:
     """Return the column that is named, or the only candidate, or the candidate with a usual name.
 
     Args:
@@ -100,10 +96,7 @@ def choose_column(
         for column in candidates:
             if column.lower() == usual:
                 return column
-    found = (
-        f"several columns could be ({', '.join(candidates)})" if candidates else "no column looks like one"
-    )
+    found = f"several columns could be ({', '.join(candidates)})" if candidates else "no column looks like one"
     raise DataError(
-        f"{where}: expected one {what} column, but {found}. "
-        f"Name it with {what}_column=; columns: {', '.join(columns)}."
+        f"{where}: expected one {what} column, but {found}. Name it with {what}_column=; columns: {', '.join(columns)}."
     )

@@ -57,9 +57,7 @@ def text_classes(values: Iterable[object]) -> list[str]:
     return sorted(str(value) for value in values if value is not None and value != "")
 
 
-def table_rows(
-    table: pa.Table | pa.RecordBatch, columns: Columns, where: str, first: int, root: Path
-) -> Iterator[Row]:
+def table_rows(table: pa.Table | pa.RecordBatch, columns: Columns, where: str, first: int, root: Path) -> Iterator[Row]:
     """Yield the rows of a table whose first has number ``first``; relative paths start at ``root``."""
     images, labels = table.column(columns.image), table.column(columns.label)
     for number, (image, label) in enumerate(zip(images, labels, strict=True), start=first):
@@ -90,9 +88,7 @@ def _payload(value: Any, root: Path) -> object:
 
 
 def _image_candidates(schema: pa.Schema, features: dict[str, Any]) -> list[str]:
-    declared = [
-        name for name, value in features.items() if value.get("_type") == "Image" and name in schema.names
-    ]
+    declared = [name for name, value in features.items() if value.get("_type") == "Image" and name in schema.names]
     if declared:
         return declared
     encoded = [field.name for field in schema if _is_encoded(field.type)]
