@@ -20,23 +20,19 @@ from numpy.typing import NDArray
 from synthaug.errors import DataError, FormatError, LabelError
 from synthaug.grids import to_image
 from synthaug.labels import ClassKey, check_labels, class_index
-from synthaug.storage import (
-    canonical_json,
-    digest,
-    new_directory,
-    new_file,
-    partial_path,
-    read_json,
-    write_json,
+from synthaug.sampling.bank_files import (
+    IMAGES,
+    LABELS,
+    TABLE,
+    map_array,
+    read_header,
+    write_all_but_images,
 )
+from synthaug.storage import canonical_json, digest, new_directory, new_file
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from PIL import Image
-
-FORMAT = "synthaug.bank"
-FORMAT_VERSION = 1
-HEADER, IMAGES, LABELS, TABLE = "bank.json", "images.npy", "labels.npy", "table.parquet"
 
 
 class SampleBank:
@@ -64,6 +60,7 @@ class SampleBank:
     image_shape: tuple[int, int, int]
     digest: str
     provenance: dict[str, Any]
+    _count: int
 
     @classmethod
     def open(cls, path: str | Path) -> Self:
@@ -73,7 +70,7 @@ class SampleBank:
             FormatError: If the folder is missing, incomplete, damaged or of another version.
         """
         folder = Path(path).expanduser().resolve()
-        header = _read_header(folder)
+        header = read_header(folder)
         bank = cls.__new__(cls)
         bank.path = folder
         bank.classes = tuple(header["classes"])
@@ -123,13 +120,9 @@ class SampleBank:
             )
         checked = check_labels(np.asarray(labels), classes)
         if len(checked) != len(images):
-            raise LabelError(
-                f"expected a label for each of the {len(images)} images, but got {len(checked)}."
-            )
+            raise LabelError(f"expected a label for each of the {len(images)} images, but got {len(checked)}.")
         if table is not None and table.num_rows != len(images):
-            raise DataError(
-                f"expected a table of {len(images)} rows, one for each image, but got {table.num_rows}."
-            )
+            raise DataError(f"expected a table of {len(images)} rows, one for each image, but got {table.num_rows}.")
         bank = cls.__new__(cls)
         bank.path = None
         bank.classes = tuple(classes)
@@ -165,12 +158,12 @@ class SampleBank:
     @functools.cached_property
     def images(self) -> NDArray[np.uint8]:
         """The images, uint8 (N, H, W, C), mapped read-only from disk."""
-        return _map(self._folder() / IMAGES, np.uint8)
+        return map_array(self._folder() / IMAGES, np.uint8)
 
     @functools.cached_property
     def labels(self) -> NDArray[np.int64]:
         """The labels, int64 (N,)."""
-        return _map(self._folder() / LABELS, np.int64)
+        return map_array(self._folder() / LABELS, np.int64)
 
     @functools.cached_property
     def table(self) -> pa.Table:
@@ -232,16 +225,14 @@ class SampleBank:
     def __getstate__(self) -> dict[str, Any]:
         if self.path is None:
             return self.__dict__.copy()
-        return {name: value for name, value in self.__dict__.items() if name not in _MAPPED} | {
-            "_stale": True
-        }
+        return {name: value for name, value in self.__dict__.items() if name not in _MAPPED} | {"_stale": True}
 
     def _folder(self) -> Path:
         """Return the folder, once per process checked to be the bank that was pickled."""
         if self.path is None:
             raise FormatError("this bank lives in memory and has no folder; write it with save(path).")
         if self.__dict__.pop("_stale", False):
-            found = _read_header(self.path)["digest"]
+            found = read_header(self.path)["digest"]
             if found != self.digest:
                 raise FormatError(
                     f"the bank in {self.path} changed since this object was made (digest {self.digest[:12]}, "
@@ -251,77 +242,3 @@ class SampleBank:
 
 
 _MAPPED = ("images", "labels", "table", "_by_class", "counts")
-
-
-def write_all_but_images(
-    folder: Path,
-    labels: NDArray[np.int64],
-    classes: Sequence[str],
-    image_shape: tuple[int, int, int],
-    table: pa.Table,
-    provenance: Mapping[str, Any],
-    name: str,
-) -> None:
-    """Write a bank's files beside ``images.npy``; ``bank.json`` comes last, so it marks a whole bank."""
-    import pyarrow.parquet as pq
-
-    with new_file(folder / LABELS) as temporary, temporary.open("wb") as stream:
-        np.lib.format.write_array(stream, np.asarray(labels), allow_pickle=False)
-    with new_file(folder / TABLE) as temporary:
-        pq.write_table(table, temporary)
-    header = {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
-        "count": len(labels),
-        "classes": list(classes),
-        "image_shape": list(image_shape),
-        "digest": name,
-        "provenance": dict(provenance),
-    }
-    write_json(folder / HEADER, header)
-
-
-def _read_header(folder: Path) -> dict[str, Any]:
-    """Read and check ``bank.json`` and that the other files are there."""
-    if not (folder / HEADER).is_file():
-        raise FormatError(
-            f"expected a sample bank in {folder}, but {_what_is_there(folder)}. "
-            "Make one with synthaug.generate(..., format='bank')."
-        )
-    header: dict[str, Any] = read_json(folder / HEADER)
-    if not isinstance(header, dict) or header.get("format") != FORMAT:
-        raise FormatError(
-            f"expected {folder / HEADER} to describe a sample bank, but it says something else."
-        )
-    if header.get("format_version") != FORMAT_VERSION:
-        raise FormatError(
-            f"expected a sample bank of format version {FORMAT_VERSION} in {folder}, "
-            f"but got version {header.get('format_version')!r}; update synthaug or make the bank anew."
-        )
-    missing_keys = {"count", "classes", "image_shape", "digest", "provenance"} - header.keys()
-    if missing_keys:
-        raise FormatError(f"{folder / HEADER} is damaged: {', '.join(sorted(missing_keys))} missing.")
-    for name in (IMAGES, LABELS, TABLE):
-        if not (folder / name).is_file():
-            raise FormatError(f"the sample bank in {folder} is incomplete: the file {name} is missing.")
-    return header
-
-
-def _what_is_there(folder: Path) -> str:
-    if not folder.exists():
-        if partial_path(folder).is_dir():
-            return "its generation was not finished (run the same command again to go on)"
-        return "there is no such folder"
-    if (folder / "config.json").is_file():
-        return "that is a generator folder"
-    return f"the file {HEADER} is missing there"
-
-
-def _map(path: Path, dtype: type[np.generic]) -> NDArray[Any]:
-    try:
-        array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, EOFError, OSError) as error:
-        raise FormatError(f"{path} cannot be read: {error}") from error
-    if array.dtype != dtype:
-        raise FormatError(f"{path} is damaged: expected {np.dtype(dtype)}, but got {array.dtype}.")
-    return array

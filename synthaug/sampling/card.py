@@ -25,9 +25,7 @@ def write_card(folder: Path, job: Job, data_files: str, how_to_read: str) -> Non
     """
     channels, height, width = job.image_shape
     numbers = np.bincount(job.plan.labels, minlength=len(job.classes))
-    rows = [
-        f"| {label} | {_cell(job.classes[label])} | {numbers[label]} |" for label in range(len(job.classes))
-    ]
+    rows = [f"| {label} | {_cell(job.classes[label])} | {numbers[label]} |" for label in range(len(job.classes))]
     if len(rows) > _MOST_CLASSES:
         rows = [*rows[:_MOST_CLASSES], f"| … | {len(rows) - _MOST_CLASSES} more | |"]
     part = f"\n- part: {job.part[0]} of {job.part[1]}" if job.part else ""

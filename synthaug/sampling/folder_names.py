@@ -7,9 +7,7 @@ import hashlib
 import unicodedata
 from collections.abc import Sequence
 
-_RESERVED = {"con", "prn", "aux", "nul"} | {
-    f"{port}{digit}" for port in ("com", "lpt") for digit in range(1, 10)
-}
+_RESERVED = {"con", "prn", "aux", "nul"} | {f"{port}{digit}" for port in ("com", "lpt") for digit in range(1, 10)}
 _MOST_BYTES = 150
 _PLAIN = "-_ .()+,&'"
 """Besides letters and digits: what every file system and shell-free tool takes inside a name."""
@@ -39,8 +37,7 @@ def _escape(name: str, keep_case: bool = True) -> str:
     # Two spellings of one accent would meet in one folder on macOS; only the composed one is kept as it is.
     keep_unicode = keep_case and unicodedata.normalize("NFC", name) == name
     encoded = "".join(
-        character if _is_plain(character, keep_case, keep_unicode) else _percent(character)
-        for character in name
+        character if _is_plain(character, keep_case, keep_unicode) else _percent(character) for character in name
     )
     if encoded[0] in ". ":
         encoded = _percent(encoded[0]) + encoded[1:]
@@ -57,7 +54,7 @@ def _escape(name: str, keep_case: bool = True) -> str:
 
 def _is_plain(character: str, keep_case: bool, keep_unicode: bool) -> bool:
     if character.isascii():
-        return character in _PLAIN or character.isalnum() and (keep_case or not character.isupper())
+        return character in _PLAIN or (character.isalnum() and (keep_case or not character.isupper()))
     return keep_unicode and character.isalnum()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from synthaug.errors import ConfigError, GenerationInterrupted, OutputExistsError
 from synthaug.labels import ClassKey
 from synthaug.sampling.bank import SampleBank
-from synthaug.sampling.job import Block, Job, choose_shard_size, decode_blocks
+from synthaug.sampling.job import Block, Job, Shard, choose_shard_size, decode_blocks
 from synthaug.sampling.partial import MANIFEST, JournaledFolder
 from synthaug.sampling.plan import plan_samples
 from synthaug.sampling.prefetch import prefetch
@@ -39,6 +38,7 @@ def generate(
     shard: tuple[int, int] | None = None,
     shard_size: int | None = None,
     overwrite: bool = False,
+    device: str | None = None,
     progress: bool = True,
 ) -> SampleBank: ...
 
@@ -56,6 +56,7 @@ def generate(
     shard: tuple[int, int] | None = None,
     shard_size: int | None = None,
     overwrite: bool = False,
+    device: str | None = None,
     progress: bool = True,
 ) -> SampleBank | Path: ...
 
@@ -72,6 +73,7 @@ def generate(
     shard: tuple[int, int] | None = None,
     shard_size: int | None = None,
     overwrite: bool = False,
+    device: str | None = None,
     progress: bool = True,
 ) -> SampleBank | Path:
     """Draw samples from a generator and write them, with the provenance of each.
@@ -90,6 +92,8 @@ def generate(
         shard: (K, N) makes the K-th of N contiguous parts, K from 1; in order they concatenate to the whole.
         shard_size: Samples a file (or a step of a bank), a multiple of 64; by default some 64 MiB of pixels.
         overwrite: Replace what is there.
+        device: Where a generator given by its folder or id runs; left out, the GPU if there is one. Another kind of
+            device gives samples that differ in their last bits.
         progress: Show a progress bar on stderr when that is a terminal.
 
     Returns:
@@ -105,14 +109,16 @@ def generate(
         >>> bank = synthaug.generate(gen, per_class=500, out="bank")  # doctest: +SKIP
         >>> bank = synthaug.generate(gen, counts={"boot": 20}, seed=1, out="boots")  # doctest: +SKIP
     """
-    target = Path(out).expanduser()
+    target = Path(out).expanduser().resolve()
     make_writer = writer_class(format)
     if not isinstance(seed, int) or isinstance(seed, bool) or not -(1 << 63) <= seed < 1 << 63:
         raise ConfigError(f"seed: expected an integer of 64 bits, but got {seed!r}.")
     if isinstance(gen, (str, Path)):
+        import torch
+
         from synthaug.generators import load
 
-        gen = load(gen)
+        gen = load(gen, device=device or ("cuda" if torch.cuda.is_available() else "cpu"))
     plan = plan_samples(gen.classes, per_class, counts, balance)
     job = Job(
         plan=plan if shard is None else plan.part(*shard),
@@ -144,14 +150,18 @@ def _write_missing(
     todo = [shard for shard in shards if shard.number not in folder.done]
     advance(sum(len(shard) for shard in shards) - sum(len(shard) for shard in todo))
 
-    def counted(blocks: Iterator[Block]) -> Iterator[Block]:
-        for block in blocks:
-            yield block
-            advance(len(block.images))
-
     with contextlib.closing(prefetch(decode_blocks(gen, job, todo))) as blocks:
-        for shard, own in itertools.groupby(blocks, key=lambda block: block.shard):
-            writer.write(shard, counted(own))
+
+        def blocks_of(shard: Shard) -> Iterator[Block]:
+            # Ends with the shard's last block, before the next is asked for: its failure must not cost this shard.
+            for block in blocks:
+                yield block
+                advance(len(block.images))
+                if block.rows.stop == shard.stop:
+                    return
+
+        for shard in todo:
+            writer.write(shard, blocks_of(shard))
             folder.mark_done(shard.number)
 
 

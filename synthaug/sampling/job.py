@@ -134,9 +134,7 @@ class Job:
     def content_digest(self) -> str:
         """SHA-256 (hex) naming the samples, whatever the format and the cut into shards."""
         manifest = self.manifest()
-        return digest(
-            canonical_json({k: v for k, v in manifest.items() if k not in ("format", "shard_size")})
-        )
+        return digest(canonical_json({k: v for k, v in manifest.items() if k not in ("format", "shard_size")}))
 
     def table(self, rows: slice = slice(None)) -> pa.Table:
         """Return the provenance of some samples: label, class_name, seed, index, generator, family."""

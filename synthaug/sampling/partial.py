@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from synthaug.errors import OutputExistsError
-from synthaug.storage import partial_path, read_json, write_json
+from synthaug.storage import new_file, partial_path, read_json, write_json
 
 MANIFEST = ".synthaug.json"
 """Stays in the output. Hidden, because readers of Parquet and image folders take every visible file for data."""
@@ -28,11 +28,13 @@ class JournaledFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.done: set[int] = set()
-        if (path / _JOURNAL).is_file():
-            lines = (path / _JOURNAL).read_text(encoding="ascii").split("\n")
-            self.done = {
-                int(line) for line in lines[:-1]
-            }  # a line torn by a kill has no end and does not count
+        journal = path / _JOURNAL
+        if journal.is_file():
+            whole, _, torn = journal.read_text(encoding="ascii").rpartition("\n")
+            self.done = {int(line) for line in whole.split()}
+            if torn:  # by a kill; what is appended next must not continue that line
+                with new_file(journal) as temporary:
+                    temporary.write_text("".join(f"{number}\n" for number in sorted(self.done)), encoding="ascii")
 
     @classmethod
     @contextlib.contextmanager
@@ -55,10 +57,7 @@ class JournaledFolder:
 
     def mark_done(self, number: int) -> None:
         """Record a finished shard; one short append, so a kill leaves the line or an unended rest of it."""
-        journal = self.path / _JOURNAL
-        if not self.done and journal.exists():
-            journal.unlink()
-        with journal.open("a", encoding="ascii") as stream:
+        with (self.path / _JOURNAL).open("a", encoding="ascii") as stream:
             stream.write(f"{number}\n")
         self.done.add(number)
 
@@ -74,9 +73,7 @@ def _take_over(path: Path, target: Path, manifest: Mapping[str, Any], overwrite:
     if found == manifest:
         return
     if found is not None and not overwrite:
-        differing = [
-            key for key in manifest if not isinstance(found, dict) or found.get(key) != manifest[key]
-        ]
+        differing = [key for key in manifest if not isinstance(found, dict) or found.get(key) != manifest[key]]
         raise OutputExistsError(
             f"an unfinished run with other settings ({', '.join(differing)}) waits in {path}. Repeat its command "
             f"to finish {target}, choose another path, or pass overwrite=True (--overwrite) to throw it away."

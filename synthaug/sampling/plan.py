@@ -89,9 +89,7 @@ def plan_samples(
     else:
         numbers = resolve_counts(per_class if counts is None else counts, classes)  # type: ignore[arg-type]
     if not numbers.sum():
-        reason = (
-            "every class is already as large as the largest" if balance is not None else "all counts are 0"
-        )
+        reason = "every class is already as large as the largest" if balance is not None else "all counts are 0"
         raise ConfigError(f"nothing to generate: {reason}.")
     labels = np.repeat(np.arange(len(classes), dtype=np.int64), numbers)
     starts = np.cumsum(numbers) - numbers

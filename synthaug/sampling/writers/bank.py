@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from synthaug.sampling.bank import IMAGES, write_all_but_images
+from synthaug.sampling.bank_files import IMAGES, write_all_but_images
 from synthaug.sampling.job import Block, Job, Shard
 from synthaug.sampling.writers.base import register_writer
 from synthaug.storage import new_file

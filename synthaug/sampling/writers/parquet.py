@@ -33,8 +33,7 @@ class ParquetWriter:
         name = f"{self.job.stem}-{shard.number:05d}-of-{self._shards:05d}.parquet"
         options = {
             # PNG bytes neither compress nor repeat; trying costs time.
-            "compression": {"image.bytes": "none"}
-            | dict.fromkeys(["image.path", "label", *PROVENANCE], "snappy"),
+            "compression": {"image.bytes": "none"} | dict.fromkeys(["image.path", "label", *PROVENANCE], "snappy"),
             "use_dictionary": ["label", "class_name", "seed", "generator", "family"],
             "write_statistics": ["label", "seed", "index"],
         }
