@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 
@@ -183,8 +182,7 @@ def _train_per_class(
     offset = 0
     for label, name in enumerate(data.classes):
         share = config.replace(steps=max(1, whole + (label < rest)))
-        rows = np.flatnonzero(data.labels == label)
-        of_class = ImageDataset.from_arrays(data.take(rows), np.zeros(len(rows), np.int64), [name])
+        of_class = data.only(label)
         # Numbered, since a class name may not be fit for a path.
         state = folder and folder / STATE_FOLDER / f"{label:05d}"
         trainer = Trainer(generator.member(label), of_class, share, accelerator, state)
