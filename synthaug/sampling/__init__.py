@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from synthaug.sampling.bank import SampleBank
-from synthaug.sampling.generate import generate
+from synthaug.sampling.generate import generate, load_generator
 from synthaug.sampling.plan import Plan, plan_samples
 from synthaug.sampling.writers import list_formats
 
-__all__ = ["Plan", "SampleBank", "generate", "list_formats", "plan_samples"]
+__all__ = ["Plan", "SampleBank", "generate", "list_formats", "load_generator", "plan_samples"]

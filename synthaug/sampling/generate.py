@@ -114,11 +114,7 @@ def generate(
     if not isinstance(seed, int) or isinstance(seed, bool) or not -(1 << 63) <= seed < 1 << 63:
         raise ConfigError(f"seed: expected an integer of 64 bits, but got {seed!r}.")
     if isinstance(gen, (str, Path)):
-        import torch
-
-        from synthaug.generators import load
-
-        gen = load(gen, device=device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        gen = load_generator(gen, device)
     plan = plan_samples(gen.classes, per_class, counts, balance)
     job = Job(
         plan=plan if shard is None else plan.part(*shard),
@@ -141,6 +137,15 @@ def generate(
         publish(folder.path, target)
     folder.forget(target)
     return SampleBank.open(target) if format == "bank" else target
+
+
+def load_generator(path: str | Path, device: str | None = None) -> Generator:
+    """Load a generator to sample from, onto ``device`` or, left out, the GPU if there is one."""
+    import torch
+
+    from synthaug.generators import load
+
+    return load(path, device=device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
 
 def _write_missing(

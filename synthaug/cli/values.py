@@ -1,0 +1,81 @@
+"""Texts of flags as the values that the functions behind the verbs take."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from synthaug.errors import ConfigError
+
+
+def image_size(text: str | None) -> int | tuple[int, int] | None:
+    """Read ``32`` or ``32x48`` (height by width).
+
+    Raises:
+        ConfigError: If it is neither.
+
+    Example:
+        >>> image_size("32x48")
+        (32, 48)
+    """
+    if text is None:
+        return None
+    try:
+        sides = [int(side) for side in text.lower().split("x")]
+    except ValueError:
+        sides = []
+    if len(sides) not in (1, 2):
+        raise ConfigError(f"--image-size: expected a side such as 32, or HEIGHTxWIDTH such as 32x48, but got {text!r}.")
+    return sides[0] if len(sides) == 1 else (sides[0], sides[1])
+
+
+def counts(text: str | None, classes: Sequence[str]) -> dict[str | int, int] | None:
+    """Read ``boot=4,sneaker=8``, or the same as JSON for names that hold commas.
+
+    A name that is no class, but a number, is taken for a label.
+
+    Raises:
+        ConfigError: If it is neither.
+
+    Example:
+        >>> counts("boot=4,0=8", ["sneaker", "boot"])
+        {'boot': 4, 0: 8}
+    """
+    if text is None:
+        return None
+    wrong = ConfigError(f"--counts: expected CLASS=NUMBER,CLASS=NUMBER or a JSON object, but got {text!r}.")
+    pairs: list[tuple[str, object]] = []
+    if text.lstrip().startswith("{"):
+        try:
+            pairs = list(json.loads(text).items())
+        except json.JSONDecodeError as error:
+            raise wrong from error
+    else:
+        for part in text.split(","):
+            name, equals, number = part.rpartition("=")
+            if not equals or not number.strip().isdecimal():
+                raise wrong
+            pairs.append((name.strip(), int(number)))
+    numbers: dict[str | int, int] = {}
+    for text_key, number in pairs:
+        key = int(text_key) if text_key not in classes and text_key.isdecimal() else text_key
+        if isinstance(number, bool) or not isinstance(number, int):
+            raise wrong
+        if key in numbers:
+            raise ConfigError(f"--counts: {text_key!r} is named twice.")
+        numbers[key] = number
+    return numbers
+
+
+def shard(text: str | None) -> tuple[int, int] | None:
+    """Read ``K/N``.
+
+    Raises:
+        ConfigError: If it is something else.
+    """
+    if text is None:
+        return None
+    number, _, parts = text.partition("/")
+    if not number.isdecimal() or not parts.isdecimal():
+        raise ConfigError(f"--shard: expected K/N, such as 1/4 for the first of four parts, but got {text!r}.")
+    return int(number), int(parts)
