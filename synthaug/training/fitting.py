@@ -75,7 +75,8 @@ def fit(
     """
     dataset = data if isinstance(data, ImageDataset) else ImageDataset.load(data)
     _check_data(dataset, conditioning)
-    accelerator = Accelerator()
+    # Told that there is only a processor, accelerate joins several processes; else each would train by itself.
+    accelerator = Accelerator(cpu=not torch.accelerator.is_available())
     training, options = split_settings(family, {"steps": steps, "seed": seed, **settings})
     precision = _resolve_precision(training, accelerator.device)
     with torch.random.fork_rng():
@@ -88,7 +89,7 @@ def fit(
             precision=precision,
             options=options,
         )
-    run = _describe(generator, training, dataset)
+    run = _describe(generator, training, dataset) | {"processes": accelerator.num_processes}
     if dry_run:
         print(json.dumps(run | {"parameters": count_parameters(generator)}, indent=2, ensure_ascii=False))
         return generator
@@ -97,9 +98,10 @@ def fit(
         if accelerator.is_main_process:
             _open_run(folder, run, dataset, resume=resume, overwrite=overwrite)
         accelerator.wait_for_everyone()
+    watched = folder if accelerator.is_main_process else None
     with (
         stop_wish() as should_stop,
-        Watcher(folder, training.steps, training.batch_size, _shown(progress, accelerator)) as watcher,
+        Watcher(watched, training.steps, training.batch_size, _shown(progress, accelerator)) as watcher,
     ):
         train = _train_per_class if isinstance(generator, PerClassGenerator) else _train_shared
         trained = train(generator, dataset, training, accelerator, folder, resume, watcher, should_stop)

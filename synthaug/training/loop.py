@@ -127,9 +127,7 @@ class Trainer:
                     sums, since = {}, self.step
                 if last or (config.checkpoint_every and self.step % config.checkpoint_every == 0):
                     self.save()
-                if self.accelerator.is_main_process and (
-                    last or (config.preview_every and self.step % config.preview_every == 0)
-                ):
+                if last or (config.preview_every and self.step % config.preview_every == 0):
                     watcher.preview(self.step, self.average, self.data, label)
                 if should_stop() and not last:
                     self._interrupt()
