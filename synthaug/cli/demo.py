@@ -2,32 +2,37 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 
 def run(
     out: Annotated[Path, typer.Option(help="Folder to write.")],
-    seeds: Annotated[int, typer.Option(help="Number of seeds.")] = 5,
-    per_class: Annotated[int, typer.Option(help="Real training images a class.")] = 10,
-    samples_per_class: Annotated[int, typer.Option(help="Synthetic images a class.")] = 192,
-    generator_steps: Annotated[int, typer.Option(help="Optimiser steps of each generator.")] = 600,
-    steps: Annotated[int, typer.Option(help="Optimiser steps of each classifier.")] = 300,
-    family: Annotated[str, typer.Option(help="Kind of generator.")] = "vae",
+    seeds: Annotated[int | None, typer.Option(help="Number of seeds.")] = None,
+    per_class: Annotated[int | None, typer.Option(help="Real training images a class.")] = None,
+    samples_per_class: Annotated[int | None, typer.Option(help="Synthetic images a class.")] = None,
+    generator_steps: Annotated[int | None, typer.Option(help="Optimiser steps of each generator.")] = None,
+    steps: Annotated[int | None, typer.Option(help="Optimiser steps of each classifier.")] = None,
+    family: Annotated[str | None, typer.Option(help="Kind of generator.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is in OUT.")] = False,
 ) -> None:
-    """Few real digits, a generator trained on them, and an honest answer whether its samples helped."""
+    """Few real digits, a generator trained on them, and an honest answer whether its samples helped.
+
+    What is left out takes the default that fits in minutes.
+    """
     from synthaug.evaluation.demo import run_demo
 
-    run_demo(
-        out,
-        seeds=seeds,
-        per_class=per_class,
-        samples_per_class=samples_per_class,
-        generator_steps=generator_steps,
-        steps=steps,
-        family=family,
-        overwrite=overwrite,
-    )
+    flags = {
+        "seeds": seeds,
+        "per_class": per_class,
+        "samples_per_class": samples_per_class,
+        "generator_steps": generator_steps,
+        "steps": steps,
+        "family": family,
+    }
+    given: dict[str, Any] = {name: value for name, value in flags.items() if value is not None}
+    run_demo(out, overwrite=overwrite, command=shlex.join(["synthaug", *sys.argv[1:]]), **given)

@@ -117,7 +117,7 @@ def other_settings(ctx: typer.Context, known: Iterable[str]) -> dict[str, Any]:
             flags = [option.name for option in ctx.command.params if option.name]
             raise ConfigError(
                 f"{ctx.command.name} has no setting {name!r}.{did_you_mean(name, [*fields, *flags])} "
-                f"Settings beside the flags of --help: {', '.join(fields)}."
+                f"Settings beside those of --help: {', '.join(field for field in fields if field not in flags)}."
             )
     return settings
 

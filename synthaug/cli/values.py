@@ -52,13 +52,13 @@ def counts(text: str | None, classes: Sequence[str]) -> dict[str | int, int] | N
             raise wrong from error
     else:
         for part in text.split(","):
-            name, equals, number = part.rpartition("=")
-            if not equals or not number.strip().isdecimal():
+            name, equals, digits = part.rpartition("=")
+            if not equals or not digits.strip().isdecimal():
                 raise wrong
-            pairs.append((name.strip(), int(number)))
+            pairs.append((name.strip(), int(digits)))
     numbers: dict[str | int, int] = {}
     for text_key, number in pairs:
-        key = int(text_key) if text_key not in classes and text_key.isdecimal() else text_key
+        key: str | int = int(text_key) if text_key not in classes and text_key.isdecimal() else text_key
         if isinstance(number, bool) or not isinstance(number, int):
             raise wrong
         if key in numbers:
