@@ -41,8 +41,6 @@ _FORMAT_VERSION = 1
 _CLASSES_PER_SHARD = 8
 _INFO = "dataset_info.json"
 
-_load = functools.lru_cache(maxsize=1)(load)
-
 
 @dataclasses.dataclass
 class SyntheticImagesConfig(datasets.BuilderConfig):  # type: ignore[misc]
@@ -263,12 +261,16 @@ class SyntheticImages(datasets.ArrowBasedBuilder):  # type: ignore[misc]
     def _generator(self) -> Generator:
         if isinstance(self.config.generator, Generator):
             return self.config.generator
-        generator = _load(self.config.generator)
-        if generator.digest != self.config.digest:
-            raise FormatError(
-                f"the generator {self.config.generator} changed since this builder was made; make the builder anew."
-            )
-        return generator
+        return _load(self.config.generator, self.config.digest)
+
+
+@functools.lru_cache(maxsize=1)
+def _load(path: str, wanted: str) -> Generator:
+    """Load the generator in the process that generates; a stream asks for it at every shard."""
+    generator = load(path)
+    if generator.digest != wanted:
+        raise FormatError(f"the generator {path} changed since this builder was made; make the builder anew.")
+    return generator
 
 
 def synthetic_dataset(
