@@ -131,7 +131,7 @@ def generate(
     _refuse_output(target, job, overwrite)
     with JournaledFolder.open(target, job.manifest(), overwrite) as folder:
         writer = make_writer(folder.path, job)
-        with _explain_interrupt(folder, target), sample_progress(len(job.plan), progress) as advance:
+        with _explain_interrupt(folder, target, len(job.shards())), sample_progress(len(job.plan), progress) as advance:
             _write_missing(gen, job, writer, folder, advance)
         writer.finish()
         publish(folder.path, target)
@@ -183,11 +183,11 @@ def _refuse_output(target: Path, job: Job, overwrite: bool) -> None:
 
 
 @contextlib.contextmanager
-def _explain_interrupt(folder: JournaledFolder, target: Path) -> Iterator[None]:
+def _explain_interrupt(folder: JournaledFolder, target: Path, shards: int) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as error:
         raise GenerationInterrupted(
-            f"Interrupted: {len(folder.done)} finished shards are kept beside {target}. "
+            f"Interrupted: {len(folder.done)} of {shards} shards are finished and kept beside {target}. "
             "Run the same command again to go on."
         ) from error

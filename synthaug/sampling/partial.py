@@ -28,6 +28,8 @@ class JournaledFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.done: set[int] = set()
+        for leftover in path.glob(".*.tmp"):  # files that a killed run was writing
+            leftover.unlink()
         journal = path / _JOURNAL
         if journal.is_file():
             whole, _, torn = journal.read_text(encoding="ascii").rpartition("\n")
