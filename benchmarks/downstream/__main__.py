@@ -37,7 +37,7 @@ def run(
     test_source: Annotated[str | None, typer.Option(help="Source of the test split.")] = None,
     test_split: Annotated[str | None, typer.Option(help="Test split.")] = None,
     test_limit: Annotated[int | None, typer.Option(help="Test images, the same for all seeds.")] = None,
-    regime: Annotated[list[str] | None, typer.Option(help="few-shot:20, long-tail:100@500 or full; repeatable.")] = None,
+    regime: Annotated[list[str] | None, typer.Option(help="few-shot:20, long-tail:100@500, full; repeatable.")] = None,
     seeds: Annotated[int | None, typer.Option(help="Number of seeds.")] = None,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps of each classifier.")] = None,
     model: Annotated[str | None, typer.Option(help="Any timm model.")] = None,

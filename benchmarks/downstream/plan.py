@@ -131,7 +131,9 @@ class Plan:
         known = [field.name for field in dataclasses.fields(cls)]
         for key in values:
             if key not in known:
-                raise ConfigError(f"a plan has no setting {key!r}.{did_you_mean(key, known)} Known: {', '.join(known)}.")
+                raise ConfigError(
+                    f"a plan has no setting {key!r}.{did_you_mean(key, known)} Known: {', '.join(known)}."
+                )
         return cls(**{**values, "regimes": tuple(values.get("regimes", ("few-shot:20",)))})
 
     @classmethod

@@ -132,7 +132,7 @@ def plot(summary: dict[str, Any], path: Path) -> None:
                     text, (1.01, row), xycoords=("axes fraction", "data"), va="center", fontsize=7, color=colour
                 )
         panel.set_yticks(range(len(regime["arms"])), [arm_name(arm) for arm in regime["arms"]], fontsize=8)
-        panel.invert_yaxis()
+        panel.set_ylim(len(regime["arms"]) - 0.5, -0.5)
         panel.set_xlabel("balanced accuracy on test (%), one dot a seed; right: paired gain, 95 % interval", fontsize=7)
         panel.set_title(f"{name} ({regime['train_images']} images)", fontsize=10)
         panel.grid(axis="x", alpha=0.3)

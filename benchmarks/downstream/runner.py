@@ -34,9 +34,7 @@ def run_plan(plan: Plan, work: Path, *, jobs: int = 1, say: Say = print) -> dict
         say: Takes a line of progress.
     """
     train, test = load_splits(plan, work)
-    subsets = {
-        name: [Regime.parse(name).subset(train, seed) for seed in range(plan.seeds)] for name in plan.regimes
-    }
+    subsets = {name: [Regime.parse(name).subset(train, seed) for seed in range(plan.seeds)] for name in plan.regimes}
     common = {"test": test.digest}
 
     def about(regime: str, seed: int) -> Task:
@@ -89,9 +87,7 @@ def run_plan(plan: Plan, work: Path, *, jobs: int = 1, say: Say = print) -> dict
             regime: {
                 "train_images": len(subsets[regime][0]),
                 "class_counts": [subset.class_counts.tolist() for subset in subsets[regime]],
-                "choices": {
-                    base: choices[key].to_dict() for base in plan.bases if (key := (regime, base)) in choices
-                },
+                "choices": {base: choices[key].to_dict() for base in plan.bases if (key := (regime, base)) in choices},
                 "generators": {
                     name: [_result(generators[regime, name, seed], work) for seed in range(plan.seeds)]
                     for name in plan.generators

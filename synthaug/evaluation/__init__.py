@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 from synthaug.evaluation.augmentation import AUGMENTATIONS, Augmentation
-from synthaug.evaluation.classifier import (
-    Classifier,
-    ClassifierConfig,
-    ClassifierResult,
-    fit_classifier,
-    train_classifier,
-)
+from synthaug.evaluation.classifier import Classifier, fit_classifier, train_classifier
+from synthaug.evaluation.classifier_settings import ClassifierConfig, ClassifierResult
 from synthaug.evaluation.environment import describe_environment
 from synthaug.evaluation.policy import Policy
 from synthaug.evaluation.scores import Scores, score

@@ -62,7 +62,7 @@ def affine(images: Tensor) -> Tensor:
     rows = [cosine, -sine / aspect, 0.2 * right, sine * aspect, cosine, 0.2 * down]
     matrix = torch.stack(rows, dim=1).view(number, 2, 3)
     grid = F.affine_grid(matrix, list(images.shape), align_corners=False)
-    moved = F.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
+    moved: Tensor = F.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
     return moved.round().clamp(0, 255).to(images.dtype)
 
 
@@ -71,7 +71,8 @@ def contrast(images: Tensor) -> Tensor:
     brightness, strength = torch.rand(2, len(images), 1, 1, 1, device=images.device).mul(0.8).add(0.6)
     bright = images.float() * brightness
     mean = bright.mean(dim=(1, 2, 3), keepdim=True)
-    return ((bright - mean) * strength + mean).round().clamp(0, 255).to(images.dtype)
+    changed: Tensor = (bright - mean) * strength + mean
+    return changed.round().clamp(0, 255).to(images.dtype)
 
 
 def _each_with(name: str) -> Callable[[Tensor], Tensor]:

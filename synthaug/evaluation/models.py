@@ -45,19 +45,20 @@ def create_classifier(
 
     settings = {"num_classes": classes, "in_chans": channels, **(options or {})}
     if not timm.is_model(name.split(".")[0]):
-        raise ConfigError(f"expected the name of a timm model, but got {name!r}.{did_you_mean(name, timm.list_models())}")
+        raise ConfigError(
+            f"expected the name of a timm model, but got {name!r}.{did_you_mean(name, timm.list_models())}"
+        )
     cfg = timm.get_pretrained_cfg(name.split(".")[0])
     if cfg is not None and cfg.fixed_input_size and "img_size" not in settings:
         settings["img_size"] = size
     try:
         model: nn.Module = timm.create_model(name, **settings)
         patch = _patch_size(model)
-        if patch is not None and not _divides(patch, size):
-            if "patch_size" in settings:
-                raise ConfigError(
-                    f"patch_size: expected a divisor of the image's sides {size[0]}×{size[1]}, but got "
-                    f"{settings['patch_size']}; the rest of the image would be cut off."
-                )
+        if patch is not None and "patch_size" in settings and not _divides(patch, size):
+            raise ConfigError(
+                f"patch_size: expected a divisor of the image's sides {size[0]}×{size[1]}, but got "
+                f"{settings['patch_size']}; the rest of the image would be cut off."
+            )
         if patch is not None and "patch_size" not in settings and not _suits(patch, size):
             settings["patch_size"] = _best_patch(name, size)
             model = timm.create_model(name, **settings)

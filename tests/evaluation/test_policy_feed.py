@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from synthaug.data import ImageDataset
+from synthaug.errors import ConfigError, DataError, LabelError
+from synthaug.evaluation.batches import batch_order
+from synthaug.evaluation.feed import Feed
+from synthaug.evaluation.policy import Policy
+from synthaug.sampling import SampleBank
+
+CLASSES = ("a", "b", "c")
+
+
+def real_images(counts=(30, 6, 2)) -> ImageDataset:
+    """Each real image is filled with its label (0, 1, 2)."""
+    labels = np.repeat(np.arange(3), counts)
+    images = np.broadcast_to(labels[:, None, None, None], (len(labels), 4, 4, 1)).astype(np.uint8)
+    return ImageDataset.from_arrays(images, labels, CLASSES)
+
+
+def samples(counts=(20, 20, 20), classes=CLASSES) -> SampleBank:
+    """Each sample is filled with 100 + its label."""
+    labels = np.repeat(np.arange(len(counts)), counts)
+    images = np.broadcast_to(100 + labels[:, None, None, None], (len(labels), 4, 4, 1)).astype(np.uint8)
+    return SampleBank.from_arrays(images, labels, classes)
+
+
+def test_order_is_a_pure_function_of_the_seed_and_shows_every_image_before_any_again():
+    labels = np.zeros(10, dtype=np.int64)
+    first = list(itertools.islice(batch_order(labels, 5, seed=3), 4))
+    again = list(itertools.islice(batch_order(labels, 5, seed=3), 4))
+    other = list(itertools.islice(batch_order(labels, 5, seed=4), 4))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+    assert sorted(np.concatenate(first[:2])) == list(range(10))
+
+
+def test_balanced_order_draws_present_classes_evenly():
+    labels = np.array([0] * 95 + [2] * 5)
+    drawn = labels[np.concatenate(list(itertools.islice(batch_order(labels, 10, seed=0, balanced=True), 20)))]
+    assert np.bincount(drawn, minlength=3).tolist() == [100, 0, 100]
+
+
+def test_batches_stay_full_when_there_are_fewer_images_than_a_batch_takes():
+    assert next(batch_order(np.array([0, 1]), 8, seed=0)).shape == (8,)
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.3, 1.0])
+def test_replacement_swaps_that_share_and_keeps_labels_and_order(probability):
+    with_bank = Feed(real_images(), samples(), Policy(replace_probability=probability), batch_size=32, seed=0)
+    without = Feed(real_images(), None, Policy(), batch_size=32, seed=0)
+    swapped = []
+    for batch, real in zip(with_bank.batches(60), without.batches(60), strict=True):
+        assert batch.labels.tolist() == real.labels.tolist()
+        values = batch.images[:, 0, 0, 0].numpy()
+        assert np.array_equal(values % 100, batch.labels.numpy())
+        assert np.array_equal(values >= 100, batch.synthetic.numpy())
+        swapped += batch.synthetic.tolist()
+    assert np.mean(swapped) == pytest.approx(probability, abs=0.04)
+
+
+def test_a_class_without_samples_stays_real():
+    feed = Feed(real_images(), samples((0, 5, 5)), Policy(replace_probability=1), batch_size=32, seed=0)
+    for batch in feed.batches(10):
+        assert np.array_equal(batch.synthetic.numpy(), batch.labels.numpy() != 0)
+
+
+def test_added_samples_enter_by_their_share_of_the_union():
+    bank = samples((0, 24, 28))
+    feed = Feed(real_images(), bank, Policy(mode="add"), batch_size=90, seed=0)
+    batch = next(feed.batches(1))
+    assert feed.class_counts.tolist() == [30, 30, 30]
+    assert np.bincount(batch.labels).tolist() == [30, 30, 30]
+    assert int(batch.synthetic.sum()) == 52
+
+
+def test_ratio_limits_the_pool_and_keeps_the_banks_shares():
+    labels = samples((10, 20, 30)).labels
+    pool = Policy(ratio=0.5).pool(labels, real_count=24)
+    assert np.bincount(labels[pool]).tolist() == [2, 4, 6]
+    assert pool[:2].tolist() == [0, 1]
+    assert len(Policy(ratio=0).pool(labels, 24)) == 0
+    with pytest.raises(ConfigError, match="bank of 120 samples or more"):
+        Policy(ratio=5).pool(labels, 24)
+
+
+@pytest.mark.parametrize("mode", ["replace", "add"])
+def test_the_last_steps_are_real_only_when_asked_for(mode):
+    policy = Policy(mode=mode, replace_probability=1.0, real_only_after=0.5)
+    shares = [
+        batch.synthetic.float().mean().item()
+        for batch in Feed(real_images(), samples(), policy, batch_size=16, seed=0).batches(10)
+    ]
+    assert min(shares[:5]) > 0
+    assert max(shares[5:]) == 0
+
+
+def test_classes_are_matched_by_name_not_by_position():
+    bank = samples((5, 5), classes=("c", "a"))  # filled with 100 (c) and 101 (a)
+    for batch in Feed(real_images(), bank, Policy(replace_probability=1), batch_size=16, seed=0).batches(5):
+        for value, label in zip(batch.images[:, 0, 0, 0].tolist(), batch.labels.tolist(), strict=True):
+            assert value == {0: 101, 1: 1, 2: 100}[label]
+
+
+def test_unknown_classes_and_other_shapes_are_refused():
+    with pytest.raises(LabelError, match="'d'"):
+        Feed(real_images(), samples((5, 5), classes=("a", "d")), Policy(), batch_size=4, seed=0)
+    large = SampleBank.from_arrays(np.zeros((2, 8, 8, 1), np.uint8), [0, 1], CLASSES)
+    with pytest.raises(DataError, match=r"\(1, 8, 8\)"):
+        Feed(real_images(), large, Policy(), batch_size=4, seed=0)
+
+
+@pytest.mark.parametrize(
+    "bad", [{"replace_probability": 1.5}, {"ratio": -1}, {"loss_weight": -0.1}, {"mode": "swap"}, {"raito": 1}]
+)
+def test_policies_refuse_bad_settings(bad):
+    with pytest.raises(ConfigError):
+        Policy.from_dict(bad)

@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from synthaug.data import ImageDataset
+from synthaug.errors import ConfigError, DataError, LabelError
+from synthaug.evaluation import Policy, fit_classifier, score, train_classifier, tune_classifier
+from synthaug.evaluation.classifier import weighted_cross_entropy
+from synthaug.evaluation.models import create_classifier
+from synthaug.sampling import SampleBank
+
+TINY = {"model": "test_resnet", "steps": 6, "batch_size": 16, "augmentation": "none", "input_size": 16}
+
+
+def numbers(result) -> dict[str, object]:
+    """A result without its time."""
+    return result.to_dict() | {"seconds": 0}
+
+
+def noise_bank() -> SampleBank:
+    classes = [str(digit) for digit in range(10)]
+    labels = np.repeat(np.arange(10), 8)
+    images = np.random.default_rng(0).integers(0, 256, (len(labels), 8, 8, 1), dtype=np.uint8)
+    return SampleBank.from_arrays(images, labels, classes)
+
+
+@pytest.fixture(scope="module")
+def splits(digits):
+    return digits.split(0.5, seed=0)
+
+
+def test_learns_real_digits(splits):
+    result = train_classifier(*splits, **(TINY | {"steps": 80, "learning_rate": 5e-3}))
+    assert result.accuracy > 0.7
+    assert result.balanced_accuracy == pytest.approx(np.mean(result.recall))
+
+
+def test_same_seed_same_numbers_and_the_global_random_state_is_left_alone(splits):
+    settings = TINY | {"augmentation": "affine+mixup"}
+    torch.manual_seed(1)
+    before = torch.get_rng_state()
+    first = train_classifier(*splits, seed=3, **settings)
+    assert torch.equal(before, torch.get_rng_state())
+    torch.manual_seed(2)
+    assert numbers(train_classifier(*splits, seed=3, **settings)) == numbers(first)
+    assert train_classifier(*splits, seed=4, **settings).loss != first.loss
+
+
+@pytest.mark.parametrize("policy", [Policy(), Policy(mode="add"), Policy(mode="add", ratio=0.2, loss_weight=0.1)])
+def test_samples_never_add_steps_or_images(splits, policy):
+    without = train_classifier(*splits, **TINY)
+    with_samples = train_classifier(*splits, bank=noise_bank(), policy=policy, **TINY)
+    assert (without.steps, without.images) == (with_samples.steps, with_samples.images) == (6, 96)
+    assert without.synthetic_images == 0 < with_samples.synthetic_images
+
+
+def test_a_policy_that_uses_no_sample_equals_training_without_a_bank(splits):
+    without = train_classifier(*splits, **TINY)
+    unused = train_classifier(*splits, bank=noise_bank(), policy=Policy(replace_probability=0), **TINY)
+    assert unused.test == without.test
+    assert unused.loss == without.loss
+
+
+def test_loss_weight_changes_training(splits):
+    losses = {
+        weight: train_classifier(*splits, bank=noise_bank(), policy=Policy(loss_weight=weight), **TINY).loss
+        for weight in (0.0, 0.5, 1.0)
+    }
+    assert len(set(losses.values())) == 3
+
+
+def test_weighted_cross_entropy_is_the_mean_by_weight():
+    logits = torch.randn(3, 4, generator=torch.manual_seed(0))
+    labels, weights = torch.tensor([0, 3, 1]), torch.tensor([1.0, 0.25, 0.5])
+    each = F.cross_entropy(logits, labels, reduction="none")
+    ours = weighted_cross_entropy(logits, F.one_hot(labels, 4) * weights[:, None])
+    assert ours.item() == pytest.approx(((each * weights).sum() / weights.sum()).item())
+
+
+def test_logit_adjustment_raises_the_recall_of_rare_classes():
+    random = np.random.default_rng(0)
+    labels = np.repeat([0, 1], [190, 10])
+    values = 110 + 30 * labels + random.normal(0, 25, len(labels))  # the classes overlap, so the prior decides
+    noise = random.normal(0, 5, (len(labels), 8, 8, 1))
+    images = np.clip(values[:, None, None, None] + noise, 0, 255).astype(np.uint8)
+    train = ImageDataset.from_arrays(images, labels, ("common", "rare"))
+    settings = TINY | {"steps": 40, "learning_rate": 3e-3}
+    recall = {tau: train_classifier(train, train, logit_adjustment=tau, **settings).recall for tau in (0.0, 1.0)}
+    assert recall[1.0][1] > recall[0.0][1]
+
+
+def test_logit_adjustment_starts_from_the_adjusted_loss(splits):
+    """With one step the reported loss is that of the first weights: cross-entropy of logits + τ log share."""
+    train, _ = splits
+    tail = train.long_tail(imbalance=5, seed=0)
+    plain = TINY | {"steps": 1, "batch_size": 32, "learning_rate": 1e-12}
+    _, classifier = fit_classifier(tail, **plain)
+    adjusted = train_classifier(tail, logit_adjustment=1.0, **plain)
+    from synthaug.evaluation.feed import Feed
+
+    batch = next(Feed(tail, None, Policy(), batch_size=32, seed=0).batches(1))
+    classifier.model.train()
+    with torch.no_grad():
+        logits = classifier.forward(classifier.prepare(batch.images))
+    shares = torch.from_numpy(tail.class_counts / tail.class_counts.sum()).float()
+    assert adjusted.loss == pytest.approx(F.cross_entropy(logits + shares.log(), batch.labels).item(), rel=1e-4)
+
+
+def test_nothing_but_the_training_split_is_looked_at_before_the_end(splits):
+    """A test split that must not be read in training raises when it is."""
+    train, test = splits
+    seen = []
+
+    class Watched:
+        classes, labels = test.classes, test.labels
+
+        def __len__(self):
+            return len(test)
+
+        def take(self, rows):
+            seen.append(len(rows))
+            return test.take(rows)
+
+    watched = train_classifier(train, Watched(), **TINY)
+    assert sum(seen) == len(test)
+    other = test.subset(np.arange(20))
+    assert train_classifier(train, other, **TINY).loss == watched.loss
+
+
+def test_scores_are_optional_and_say_so(splits):
+    train, rest = splits
+    result = train_classifier(train, validation=rest, **TINY)
+    assert result.test is None
+    assert result.validation.count == len(rest)
+    assert json.loads(json.dumps(result.to_dict()))["config"]["model"] == "test_resnet"
+    with pytest.raises(ConfigError, match="without a test split"):
+        _ = result.accuracy
+
+
+def test_splits_with_other_classes_are_refused(splits):
+    train, test = splits
+    other = ImageDataset.from_arrays(test.images, test.labels, tuple("abcdefghij"))
+    with pytest.raises(LabelError, match="same order"):
+        train_classifier(train, other, **TINY)
+
+
+def test_score_counts_each_class_alike():
+    result = score(np.array([0, 0, 0, 0]), np.array([0, 0, 0, 1]), classes=3)
+    assert (result.accuracy, result.balanced_accuracy, result.recall) == (0.75, 0.5, (1.0, 0.0, None))
+    with pytest.raises(DataError):
+        score(np.array([]), np.array([]), classes=2)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("size", [(28, 28), (32, 24)])
+@pytest.mark.parametrize("model", ["test_resnet", "test_efficientnet", "test_vit"])
+def test_models_take_small_grey_and_colour_images(model, size, channels):
+    made = create_classifier(model, classes=4, channels=channels, size=size)
+    assert made(torch.zeros(2, channels, *size)).shape == (2, 4)
+
+
+@pytest.mark.parametrize(
+    ("size", "patch"), [((28, 28), 4), ((8, 8), 1), ((32, 32), 4), ((64, 64), 8), ((112, 112), 16)]
+)
+def test_transformers_get_patches_that_cover_the_image(size, patch):
+    embed = create_classifier("test_vit", classes=2, channels=1, size=size).patch_embed
+    assert tuple(embed.patch_size) == (patch, patch)
+    assert embed.grid_size == (size[0] // patch, size[1] // patch)
+
+
+def test_patches_that_would_cut_borders_off_are_refused():
+    with pytest.raises(ConfigError, match="divisor of the image's sides 28×28, but got 16"):
+        create_classifier("test_vit", classes=2, channels=1, size=(28, 28), options={"patch_size": 16})
+    with pytest.raises(ConfigError, match="input_size"):
+        create_classifier("test_vit", classes=2, channels=1, size=(29, 29))
+
+
+def test_unknown_models_and_sizes_too_small_are_refused_with_a_way_out():
+    with pytest.raises(ConfigError, match="Did you mean 'resnet18'"):
+        create_classifier("resnet_18", classes=2, channels=1, size=(32, 32))
+    with pytest.raises(ConfigError, match="input_size"):
+        create_classifier("test_convnext", classes=2, channels=1, size=(8, 8))
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"steps": 0},
+        {"batch_size": 1},
+        {"augmentation": "mixpu"},
+        {"learning_rat": 1e-3},
+        {"balanced_sampling": True, "logit_adjustment": 1.0},
+    ],
+)
+def test_bad_settings_are_refused_before_any_work(splits, bad):
+    with pytest.raises(ConfigError):
+        train_classifier(*splits, **(TINY | bad))
+
+
+def test_tuning_sees_the_training_split_alone_and_prefers_what_learns(splits):
+    train, _ = splits
+    settings = {key: TINY[key] for key in ("model", "batch_size", "augmentation", "input_size")} | {"steps": 40}
+    choice = tune_classifier(train, [{"learning_rate": 1e-7}, {"learning_rate": 5e-3}], splits=1, **settings)
+    assert choice.best == {"learning_rate": 5e-3}
+    assert len(choice.to_dict()["candidates"]) == 2
+
+
+def test_results_are_frozen(splits):
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        train_classifier(splits[0], **(TINY | {"steps": 1})).loss = 0.0
