@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 from synthaug.errors import ConfigError, GenerationInterrupted, OutputExistsError
 from synthaug.labels import ClassKey
 from synthaug.sampling.bank import SampleBank
-from synthaug.sampling.job import Block, Job, Shard, choose_shard_size, decode_blocks
+from synthaug.sampling.decoding import decoded_blocks
+from synthaug.sampling.job import Block, Job, Shard, choose_shard_size
 from synthaug.sampling.partial import MANIFEST, JournaledFolder
 from synthaug.sampling.plan import plan_samples
-from synthaug.sampling.prefetch import prefetch
 from synthaug.sampling.progress import sample_progress
 from synthaug.sampling.writers import Writer, writer_class
 from synthaug.storage import publish, read_json, refuse_existing
@@ -155,7 +155,7 @@ def _write_missing(
     todo = [shard for shard in shards if shard.number not in folder.done]
     advance(sum(len(shard) for shard in shards) - sum(len(shard) for shard in todo))
 
-    with contextlib.closing(prefetch(decode_blocks(gen, job, todo))) as blocks:
+    with decoded_blocks(gen, job, todo) as blocks:
 
         def blocks_of(shard: Shard) -> Iterator[Block]:
             # Ends with the shard's last block, before the next is asked for: its failure must not cost this shard.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,13 +16,9 @@ from synthaug.storage import canonical_json, digest
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from synthaug.generators import Generator
-
 MANIFEST_VERSION = 1
 _SHARD_BYTES = 64 << 20
 _MOST_PER_SHARD = 16384
-_BLOCK_BYTES = 4 << 20
-_MOST_PER_BLOCK = 1024
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,21 +161,12 @@ def choose_shard_size(image_shape: tuple[int, int, int], asked: int | None) -> i
         ConfigError: If the number asked for is no positive multiple of the decoded chunk.
     """
     if asked is None:
-        return _multiple(_SHARD_BYTES // int(np.prod(image_shape)), _MOST_PER_SHARD)
+        return multiple_of_chunk(_SHARD_BYTES // int(np.prod(image_shape)), _MOST_PER_SHARD)
     if isinstance(asked, bool) or asked <= 0 or asked % CHUNK:
         raise ConfigError(f"shard_size: expected a positive multiple of {CHUNK}, but got {asked!r}.")
     return asked
 
 
-def decode_blocks(generator: Generator, job: Job, shards: list[Shard]) -> Iterator[Block]:
-    """Decode the samples of some shards, a few megabytes at a time."""
-    size = _multiple(_BLOCK_BYTES // int(np.prod(job.image_shape)), _MOST_PER_BLOCK)
-    for shard in shards:
-        for start in range(shard.start, shard.stop, size):
-            rows = slice(start, min(start + size, shard.stop))
-            images = generator.sample_named(job.plan.labels[rows], job.plan.indices[rows], job.seed)
-            yield Block(shard, start, images)
-
-
-def _multiple(number: int, most: int) -> int:
+def multiple_of_chunk(number: int, most: int) -> int:
+    """Return the largest multiple of the decoded chunk up to ``number`` and ``most``, at least one chunk."""
     return max(CHUNK, min(number, most) // CHUNK * CHUNK)
