@@ -29,7 +29,8 @@ def test_demo_writes_everything_and_says_what_it_found(tmp_path):
     assert synthaug.load(out / "generator").classes == tuple("0123456789")
     assert len(synthaug.SampleBank.open(out / "bank")) == 40
     assert list((out / "dataset").glob("*.parquet"))
-    assert Image.open(out / "samples.png").size[0] > 100
+    with Image.open(out / "samples.png") as picture:
+        assert picture.size[0] > 100
 
     stored = read_json(out / "results.json")
     assert [run["real only"]["steps"] for run in stored["runs"]] == [2, 2]
