@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from synthaug.sampling.bank import SampleBank
-from synthaug.sampling.generate import generate, load_generator
+from synthaug.sampling.generating import generate, load_generator
 from synthaug.sampling.plan import Plan, plan_samples
 from synthaug.sampling.writers import list_formats
 
