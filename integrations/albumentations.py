@@ -96,7 +96,7 @@ class SyntheticReplace(albumentations.ImageOnlyTransform):  # type: ignore[misc]
         self.label_key = label_key
         self.classes = None if classes is None else list(classes)
         self._sampler = ClassSampler(self.bank_path, classes)
-        self._spatial_keys = set(_SPATIAL)
+        self._spatial_keys, self._image_keys = set(_SPATIAL), {"image"}
         self._position = 0
         self._batched = self._forced = False
 
@@ -150,13 +150,26 @@ class SyntheticReplace(albumentations.ImageOnlyTransform):  # type: ignore[misc]
         """Note additional masks, boxes and key points, which have to be refused too."""
         super().add_targets(additional_targets)
         self._spatial_keys |= {key for key, target in additional_targets.items() if target in _SPATIAL}
+        self._image_keys |= {key for key, target in additional_targets.items() if target == "image"}
 
     def __call__(self, *args: Any, force_apply: bool = False, **data: Any) -> Any:
-        """Check the call, whatever the draw will be, and hand it to the library."""
-        if not args:
-            self._check(data)
-            self._batched, self._forced = "images" in data, force_apply
-        return super().__call__(*args, force_apply=force_apply, **data)
+        """Check the call, whatever the draw will be, and replace the image or hand it back."""
+        if args:
+            return super().__call__(*args, **data)
+        self._check(data)
+        self._batched, self._forced = "images" in data, force_apply
+        if self._batched or self.replay_mode or self.deterministic:
+            return super().__call__(force_apply=force_apply, **data)
+        # A single image, by far the most frequent: the library's own way would cost more than all the rest.
+        label = self._sampler.label(data[self.label_key])
+        row = self._sampler.choose(label, 1.0 if force_apply else self.p, self._uniform())
+        self.params = {}
+        if row != NOTHING:
+            self.params = {"shape": data["image"].shape, "row": row}
+            for key in self._image_keys:
+                if data.get(key) is not None:
+                    data[key] = self.apply(data[key], row)
+        return data
 
     def should_apply(self, force_apply: bool = False) -> bool:
         """Draw for an image; the images of a batch are drawn for one by one later."""

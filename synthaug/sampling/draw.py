@@ -51,9 +51,7 @@ class ClassSampler:
         (16, 16, 3)
     """
 
-    def __init__(
-        self, bank: SampleBank | str | os.PathLike[str], classes: Sequence[str] | None = None
-    ) -> None:
+    def __init__(self, bank: SampleBank | str | os.PathLike[str], classes: Sequence[str] | None = None) -> None:
         self.bank = bank if isinstance(bank, SampleBank) else SampleBank.open(os.fspath(bank))
         self.classes = self.bank.classes
         self.image_shape = self.bank.image_shape
@@ -127,9 +125,7 @@ class ClassSampler:
         # Given draw < p, draw / p is uniform again; rounding may bring it to 1.
         return int(order[self._starts[label] + min(int(draw / p * count), count - 1)])
 
-    def choose_many(
-        self, labels: NDArray[np.int64], p: float, draws: NDArray[np.float64]
-    ) -> NDArray[np.int64]:
+    def choose_many(self, labels: NDArray[np.int64], p: float, draws: NDArray[np.float64]) -> NDArray[np.int64]:
         """Do as `choose` does for labels (N,) and draws (N,); returns rows (N,)."""
         order, starts, counts = (torch.from_numpy(table) for table in self.tables())
         rows: NDArray[np.int64] = pick_rows(
@@ -201,9 +197,7 @@ def uniforms(number: int) -> NDArray[np.float64]:
     return drawn
 
 
-def pick_rows(
-    order: Tensor, starts: Tensor, counts: Tensor, labels: Tensor, p: float, draws: Tensor
-) -> Tensor:
+def pick_rows(order: Tensor, starts: Tensor, counts: Tensor, labels: Tensor, p: float, draws: Tensor) -> Tensor:
     """Choose a row for each label, on any device and without the host waiting for it.
 
     Args:

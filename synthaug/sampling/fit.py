@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import betaincinv
 from torch import Tensor
 from torch.nn import functional as F
 
 from synthaug.errors import DataError
+
+Box = tuple[int, int, int, int]
 
 
 def fit(images: NDArray[np.uint8], shape: tuple[int, int, int]) -> NDArray[np.uint8]:
@@ -57,33 +63,63 @@ def fit_tensor(images: Tensor, shape: tuple[int, int, int]) -> Tensor:
     return images.expand(-1, channels, -1, -1)
 
 
-def mixup(real: Tensor, synthetic: Tensor, share: Tensor) -> Tensor:
-    """Blend images: ``share`` of the real one, the rest of the synthetic one (Zhang et al. 2018, "mixup").
+def beta_shares(alpha: float, draws: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Turn uniform numbers in [0, 1) into shares distributed as Beta(alpha, alpha).
+
+    Example:
+        >>> beta_shares(0.2, np.array([0.2, 0.5, 0.8])).round(3).tolist()
+        [0.008, 0.5, 0.992]
+    """
+    if alpha == 1:
+        return draws
+    shares: NDArray[np.float64] = betaincinv(alpha, alpha, draws)
+    return shares
+
+
+def mixup(real: Tensor, synthetic: Tensor, shares: NDArray[np.float64]) -> Tensor:
+    """Blend images: a share of the real one, the rest of the synthetic one (Zhang et al. 2018, "mixup").
 
     Args:
         real: (N, C, H, W), uint8 or float.
         synthetic: The same shape and type.
-        share: (N,) in [0, 1].
+        shares: (N,) in [0, 1].
     """
-    weight = share.to(real.device, torch.float32).view(-1, 1, 1, 1)
+    weight = torch.from_numpy(shares.astype(np.float32)).to(real.device).view(-1, 1, 1, 1)
     mixed = torch.lerp(synthetic.float(), real.float(), weight)
-    return mixed.round().clamp(0, 255).to(torch.uint8) if real.dtype == torch.uint8 else mixed.to(real.dtype)
+    return mixed.round_().to(torch.uint8) if real.dtype == torch.uint8 else mixed.to(real.dtype)
 
 
-def cutmix(real: Tensor, synthetic: Tensor, share: Tensor, centres: Tensor) -> Tensor:
+def cutmix(real: Tensor, synthetic: Tensor, boxes: Sequence[Box]) -> Tensor:
     """Paste a box of the synthetic image into the real one (Yun et al. 2019, "CutMix").
 
     Args:
         real: (N, C, H, W).
         synthetic: The same shape and type.
-        share: (N,) in [0, 1]; the box has 1 - ``share`` of the area before it is clipped at the border.
-        centres: (N, 2) in [0, 1), the relative middle (y, x) of each box.
+        boxes: Of each image, from `cutmix_box`.
     """
-    inside = real.new_ones((), dtype=torch.bool)
-    for axis, length in enumerate(real.shape[-2:]):
-        half = 0.5 * length * torch.sqrt(1 - share.double())
-        middle = centres[:, axis].double() * length
-        pixels = torch.arange(length, dtype=torch.float64) + 0.5
-        within = ((pixels >= (middle - half)[:, None]) & (pixels < (middle + half)[:, None])).to(real.device)
-        inside = inside & (within[:, :, None] if axis == 0 else within[:, None, :])
-    return torch.where(inside[:, None], synthetic, real)
+    mixed = real.clone()
+    for position, (top, bottom, left, right) in enumerate(boxes):
+        mixed[position, :, top:bottom, left:right] = synthetic[position, :, top:bottom, left:right]
+    return mixed
+
+
+def cutmix_box(size: tuple[int, int], share: float, centre: tuple[float, float]) -> Box:
+    """Return the pixels (top, bottom, left, right) that come from the synthetic image.
+
+    Args:
+        size: (H, W).
+        share: Of the real image; the box has the rest of the area before it is clipped at the border.
+        centre: Relative middle (y, x) of the box, in [0, 1).
+
+    Example:
+        >>> cutmix_box((20, 40), share=0.75, centre=(0.5, 0.0))
+        (5, 15, 0, 10)
+    """
+    side = 0.5 * math.sqrt(1 - share)
+    # A pixel is inside when its middle is.
+    top, bottom, left, right = (
+        min(max(math.ceil(length * (middle + sign * side) - 0.5), 0), length)
+        for length, middle in zip(size, centre, strict=True)
+        for sign in (-1, 1)
+    )
+    return top, bottom, left, right

@@ -10,7 +10,7 @@ from PIL import Image
 from synthaug.errors import ConfigError, DataError, LabelError
 from synthaug.sampling import SampleBank
 from synthaug.sampling.draw import NOTHING, ClassSampler, check_probability, uniform
-from synthaug.sampling.fit import cutmix, fit, mixup
+from synthaug.sampling.fit import beta_shares, cutmix, cutmix_box, fit, mixup
 
 
 def test_every_sample_of_the_class_is_drawn_and_no_other(bank):
@@ -115,14 +115,21 @@ def test_other_channels_are_refused():
 
 def test_mixup_takes_the_shares():
     real, synthetic = torch.zeros(3, 1, 4, 4, dtype=torch.uint8), torch.full((3, 1, 4, 4), 200, dtype=torch.uint8)
-    mixed = mixup(real, synthetic, torch.tensor([1.0, 0.5, 0.0]))
+    mixed = mixup(real, synthetic, np.array([1.0, 0.5, 0.0]))
     assert mixed[:, 0, 0, 0].tolist() == [0, 100, 200]
+
+
+@pytest.mark.parametrize("alpha", [0.2, 1.0, 4.0])
+def test_shares_are_beta_distributed(alpha):
+    shares = beta_shares(alpha, (np.arange(10_000) + 0.5) / 10_000)
+    assert shares.mean() == pytest.approx(0.5, abs=1e-3)
+    assert shares.var() == pytest.approx(0.25 / (2 * alpha + 1), rel=0.01)
 
 
 def test_cutmix_pastes_a_box_of_the_right_area():
     real, synthetic = torch.zeros(2, 3, 20, 40), torch.ones(2, 3, 20, 40)
-    centres = torch.tensor([[0.5, 0.5], [0.0, 0.0]])
-    mixed = cutmix(real, synthetic, torch.tensor([0.75, 0.75]), centres)
+    boxes = [cutmix_box((20, 40), 0.75, centre) for centre in ((0.5, 0.5), (0.0, 0.0))]
+    mixed = cutmix(real, synthetic, boxes)
     assert mixed[0].mean().item() == pytest.approx(0.25)
     assert mixed[1].mean().item() == pytest.approx(0.0625)  # clipped at the corner
     assert mixed[1, 0, :5, :10].min() == 1
