@@ -39,6 +39,7 @@ except ImportError as error:
         f"albumentations is not installed ({error}). Install it with: pip install 'albumentations>=2.0.5,<3'"
     ) from error
 
+_UINT8, _FLOAT32 = np.dtype(np.uint8), np.dtype(np.float32)
 _SPATIAL = ("mask", "masks", "mask3d", "masks3d", "bboxes", "keypoints", "volume", "volumes")
 
 
@@ -192,11 +193,10 @@ class SyntheticReplace(albumentations.ImageOnlyTransform):  # type: ignore[misc]
         """Return the sample of ``row`` in the layout and type of ``img``."""
         if row == NOTHING:
             return img
-        channels = _check_image(img)
-        sample = self._sampler.image(row, (channels, img.shape[0], img.shape[1])).reshape(img.shape)
-        if img.dtype == np.uint8:
-            return np.array(sample)
-        return sample.astype(np.float32) / np.float32(255)
+        sample = self._sampler.image(row, (_channels(img), img.shape[0], img.shape[1]))
+        if img.ndim == 2:
+            sample = sample[..., 0]
+        return sample.copy() if img.dtype == _UINT8 else sample.astype(_FLOAT32) / _FLOAT32.type(255)
 
     def apply_to_images(self, images: NDArray[Any], rows: list[int] | None = None, **params: Any) -> NDArray[Any]:
         """Return the samples of ``rows`` in the layout and type of ``images`` (N, H, W[, C])."""
@@ -206,14 +206,8 @@ class SyntheticReplace(albumentations.ImageOnlyTransform):  # type: ignore[misc]
         return result
 
     def _check(self, data: dict[str, Any]) -> None:
-        for key in data:
-            if key in self._spatial_keys and data[key] is not None:
-                raise DataError(
-                    f"SyntheticReplace: expected images and labels only, but got {key}; it would not fit the "
-                    "synthetic image. Leave it out, or leave this transform out of the pipeline."
-                )
-        if "image" in data and "images" in data:
-            raise DataError("SyntheticReplace: expected either image or images, but got both.")
+        if not self._spatial_keys.isdisjoint(data):
+            self._refuse_spatial(data)
         label = data.get(self.label_key)
         if label is None:
             raise LabelError(
@@ -222,8 +216,18 @@ class SyntheticReplace(albumentations.ImageOnlyTransform):  # type: ignore[misc]
             )
         if "images" not in data:
             self._sampler.label(label)
+        elif "image" in data:
+            raise DataError("SyntheticReplace: expected either image or images, but got both.")
         elif np.ndim(label) != 1 or len(label) != len(data["images"]):
             raise LabelError(f"expected a label for each of the {len(data['images'])} images, but got {label!r}.")
+
+    def _refuse_spatial(self, data: dict[str, Any]) -> None:
+        for key in self._spatial_keys & data.keys():
+            if data[key] is not None:
+                raise DataError(
+                    f"SyntheticReplace: expected images and labels only, but got {key}; it would not fit the "
+                    "synthetic image. Leave it out, or leave this transform out of the pipeline."
+                )
 
 
 def _worker_seed() -> int | None:
@@ -234,23 +238,26 @@ def _worker_seed() -> int | None:
     return None if worker is None else worker.seed
 
 
-def _check_image(image: NDArray[Any]) -> int:
-    """Return the number of channels of an image (H, W), (H, W, 1) or (H, W, 3)."""
-    if image.ndim == 3 and image.shape[2] not in (1, 3) and image.shape[0] in (1, 3):
-        raise DataError(
-            f"expected an image with channels last (H, W, C), but got channels first: {image.shape}. "
-            "Place this transform before ToTensorV2, or transpose the image."
-        )
-    if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (1, 3)):
+def _channels(image: NDArray[Any]) -> int:
+    """Return the number of channels of an image (H, W), (H, W, 1) or (H, W, 3), once all is well with it."""
+    channels: int = 1 if image.ndim == 2 else image.shape[-1]
+    if image.ndim not in (2, 3) or channels not in (1, 3):
+        if image.ndim == 3 and image.shape[0] in (1, 3):
+            raise DataError(
+                f"expected an image with channels last (H, W, C), but got channels first: {image.shape}. "
+                "Place this transform before ToTensorV2, or transpose the image."
+            )
         raise DataError(f"expected an image (H, W), (H, W, 1) or (H, W, 3), but got shape {image.shape}.")
-    if image.dtype not in (np.uint8, np.float32):
+    if image.dtype == _UINT8:
+        return channels
+    if image.dtype != _FLOAT32:
         raise DataError(
             f"expected a uint8 image in [0, 255] or a float32 one in [0, 1], but got {image.dtype}; convert it first."
         )
-    if image.dtype == np.float32 and image.size and not (image.min() >= 0 and image.max() <= 1):
+    if image.size and not (image.min() >= 0 and image.max() <= 1):
         raise DataError(
             "expected a float32 image in [0, 1], but got values "
             f"from {image.min():.3g} to {image.max():.3g}. "
             "Place this transform before Normalize."
         )
-    return 1 if image.ndim == 2 else image.shape[2]
+    return channels

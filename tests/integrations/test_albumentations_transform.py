@@ -194,3 +194,12 @@ def test_the_successor_of_another_licence_is_named(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(MissingExtraError, match="pip uninstall albumentationsx"):
         importlib.reload(module)
+
+
+@pytest.mark.filterwarnings("ignore:.*ReplayMode.*:UserWarning")
+def test_a_replay_gives_the_same_sample(bank_path):
+    pipeline = A.ReplayCompose([SyntheticReplace(bank_path, p=0.5)])
+    for _ in range(8):
+        out = pipeline(image=IMAGE, label=1)
+        again = A.ReplayCompose.replay(out["replay"], image=IMAGE, label=1)
+        assert np.array_equal(again["image"], out["image"])
