@@ -242,12 +242,14 @@ class Generator(nn.Module, ABC):
         padded_labels = np.full(CHUNK, labels[0], dtype=np.int64)
         padded_noise[:number], padded_labels[:number] = noise, labels
         was_training = self.training
-        self.eval()
+        if was_training:
+            self.eval()
         with self.autocast():
             images = self.decode(
                 torch.from_numpy(padded_noise).to(self.device), torch.from_numpy(padded_labels).to(self.device)
             )
-        self.train(was_training)
+        if was_training:
+            self.train()
         return to_uint8(images[:number]).permute(0, 2, 3, 1).cpu().numpy()
 
     def autocast(self) -> torch.autocast:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shutil
 import warnings
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +13,27 @@ import torch
 from accelerate import Accelerator
 
 from synthaug.data import ImageDataset
-from synthaug.errors import ConfigError, DataError, FormatError, OutputExistsError
+from synthaug.errors import ConfigError, DataError, did_you_mean
 from synthaug.generators import Generator, family_class, load, make_generator, save
 from synthaug.generators.base import Precision
 from synthaug.generators.per_class import PerClassGenerator
-from synthaug.storage import read_json, refuse_existing, write_json
 from synthaug.training.batches import BEFORE_FIRST_STEP, step_seed
-from synthaug.training.config import RESUMABLE, TrainingConfig
+from synthaug.training.config import TrainingConfig
 from synthaug.training.interrupt import stop_wish
 from synthaug.training.loop import Trainer
-from synthaug.training.preview import draw_reals
+from synthaug.training.run_folder import STATE_FOLDER, describe_run, open_run
 from synthaug.training.watcher import Watcher
 
-RUN, STATE_FOLDER = "run.json", "trainer_state"
+
+@dataclasses.dataclass(frozen=True)
+class _Member:
+    """A model to train by itself: all there is, or that of one class."""
+
+    generator: Generator
+    data: ImageDataset
+    config: TrainingConfig
+    label: int | None = None
+    name: str | None = None
 
 
 def fit(
@@ -89,22 +96,20 @@ def fit(
             precision=precision,
             options=options,
         )
-    run = _describe(generator, training, dataset) | {"processes": accelerator.num_processes}
+    run = describe_run(generator, training, dataset, accelerator.num_processes)
     if dry_run:
         print(json.dumps(run | {"parameters": count_parameters(generator)}, indent=2, ensure_ascii=False))
         return generator
     folder = Path(out) if out is not None else None
     if folder is not None:
         if accelerator.is_main_process:
-            _open_run(folder, run, dataset, resume=resume, overwrite=overwrite)
+            open_run(folder, run, dataset, resume=resume, overwrite=overwrite)
         accelerator.wait_for_everyone()
     watched = folder if accelerator.is_main_process else None
-    with (
-        stop_wish() as should_stop,
-        Watcher(watched, training.steps, training.batch_size, _shown(progress, accelerator)) as watcher,
-    ):
-        train = _train_per_class if isinstance(generator, PerClassGenerator) else _train_shared
-        trained = train(generator, dataset, training, accelerator, folder, resume, watcher, should_stop)
+    shown = progress and accelerator.is_main_process
+    with Watcher(watched, training.steps, training.batch_size, shown) as watcher:
+        members = _members(generator, dataset, training)
+        trained = _train(generator, members, accelerator, folder, resume, watcher)
     trained.provenance = {"dataset": run["dataset"], "training": run["training"]}
     trained = trained.to("cpu").eval().requires_grad_(False)
     if folder is not None:
@@ -126,8 +131,6 @@ def split_settings(family: str, settings: dict[str, Any]) -> tuple[TrainingConfi
     options = {name: value for name, value in settings.items() if name not in of_loop}
     unknown = [name for name in options if name not in config_class.field_names()]
     if unknown:
-        from synthaug.errors import did_you_mean
-
         known = [*TrainingConfig.field_names(), *config_class.field_names()]
         raise ConfigError(
             f"neither the training loop nor the family {family!r} has a setting {unknown[0]!r}."
@@ -148,53 +151,43 @@ def count_parameters(generator: Generator) -> dict[str, int]:
     return {"generator": kept, "training_only": everything - kept}
 
 
-def _train_shared(
-    generator: Generator,
-    data: ImageDataset,
-    config: TrainingConfig,
-    accelerator: Accelerator,
-    folder: Path | None,
-    resume: bool,
-    watcher: Watcher,
-    should_stop: Callable[[], bool],
-) -> Generator:
-    trainer = Trainer(generator, data, config, accelerator, folder and folder / STATE_FOLDER)
-    if resume:
-        trainer.resume()
-    watcher.begin(0, trainer.step)
-    trainer.run(watcher, should_stop)
-    trainer.average.finish(data)
-    return trainer.average
-
-
-def _train_per_class(
-    generator: Generator,
-    data: ImageDataset,
-    config: TrainingConfig,
-    accelerator: Accelerator,
-    folder: Path | None,
-    resume: bool,
-    watcher: Watcher,
-    should_stop: Callable[[], bool],
-) -> Generator:
-    """Train the members one after the other, each with its share of the steps."""
+def _members(generator: Generator, data: ImageDataset, config: TrainingConfig) -> Iterator[_Member]:
+    """The models to train, one after the other: the generator itself, or those of its classes."""
     if not isinstance(generator, PerClassGenerator):
-        raise TypeError(f"expected a per-class generator, but got {type(generator).__name__}.")
+        yield _Member(generator, data, config)
+        return
     whole, rest = divmod(config.steps, len(data.classes))
-    offset = 0
     for label, name in enumerate(data.classes):
         share = config.replace(steps=max(1, whole + (label < rest)))
-        of_class = data.only(label)
-        # Numbered, since a class name may not be fit for a path.
-        state = folder and folder / STATE_FOLDER / f"{label:05d}"
-        trainer = Trainer(generator.member(label), of_class, share, accelerator, state)
-        if resume:
-            trainer.resume()
-        watcher.begin(offset, trainer.step, name)
-        trainer.run(watcher, should_stop, label)
-        trainer.average.finish(of_class)
-        generator.members[label] = trainer.average.to("cpu")
-        offset += share.steps
+        yield _Member(generator.member(label), data.only(label), share, label, name)
+
+
+def _train(
+    generator: Generator,
+    members: Iterable[_Member],
+    accelerator: Accelerator,
+    folder: Path | None,
+    resume: bool,
+    watcher: Watcher,
+) -> Generator:
+    """Train all members and return the generator with their averaged weights."""
+    offset = 0
+    with stop_wish() as should_stop:
+        for member in members:
+            state = folder and folder / STATE_FOLDER
+            if state and member.label is not None:
+                state /= f"{member.label:05d}"  # numbered, since a class name may not be fit for a path
+            trainer = Trainer(member.generator, member.data, member.config, accelerator, state)
+            if resume:
+                trainer.resume()
+            watcher.begin(offset, trainer.step, member.name)
+            trainer.run(watcher, should_stop, member.label)
+            trainer.average.finish(member.data)
+            offset += member.config.steps
+            if isinstance(generator, PerClassGenerator) and member.label is not None:
+                generator.members[member.label] = trainer.average.to("cpu")
+            else:
+                generator = trainer.average
     return generator
 
 
@@ -219,61 +212,3 @@ def _resolve_precision(config: TrainingConfig, device: torch.device) -> Precisio
     if config.precision != "auto":
         return config.precision
     return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
-
-
-def _shown(progress: bool, accelerator: Accelerator) -> bool:
-    return bool(progress and accelerator.is_main_process)
-
-
-def _describe(generator: Generator, config: TrainingConfig, data: ImageDataset) -> dict[str, Any]:
-    """Return the resolved configuration of a run."""
-    identity = generator.identity()
-    return {
-        "family": identity["family"],
-        "conditioning": identity["conditioning"],
-        "image_shape": identity["image_shape"],
-        "precision": identity["precision"],
-        "model": identity["model"],
-        "training": dataclasses.asdict(config),
-        "dataset": {
-            "name": data.name,
-            "digest": data.digest,
-            "images": len(data),
-            "classes": len(data.classes),
-        },
-    }
-
-
-def _open_run(folder: Path, run: dict[str, Any], data: ImageDataset, *, resume: bool, overwrite: bool) -> None:
-    """Make the run's folder, or check that the one that is there can be gone on with."""
-    described = folder / RUN
-    if resume and described.exists():
-        _check_same_run(read_json(described), run, folder)
-    elif resume and folder.exists() and any(folder.iterdir()):
-        raise FormatError(f"cannot resume: {folder} holds data, but no {RUN} of a run.")
-    else:
-        refuse_existing(folder, overwrite, "fit")
-        if folder.exists() and any(folder.iterdir()):
-            if not described.exists():
-                raise OutputExistsError(
-                    f"fit: {folder} holds data, but no run of synthaug, so it is not overwritten. Choose another path."
-                )
-            shutil.rmtree(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        draw_reals(data, folder / "reals.png")
-    write_json(described, run)
-
-
-def _check_same_run(before: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
-    def settings(run: dict[str, Any]) -> dict[str, Any]:
-        training = {name: value for name, value in run["training"].items() if name not in RESUMABLE}
-        flat = {**run, **training, **run["model"], "dataset": run["dataset"]["digest"]}
-        return {name: value for name, value in flat.items() if name not in ("training", "model")}
-
-    old, new = settings(before), settings(now)
-    changed = [name for name in new if old.get(name) != new[name]]
-    if changed:
-        raise ConfigError(
-            f"cannot resume {folder} with another {changed[0]}: it was started with {old.get(changed[0])!r}, but got "
-            f"{new[changed[0]]!r}. Use the settings of the start, another folder, or overwrite=True (--overwrite)."
-        )

@@ -107,9 +107,7 @@ def test_channels_are_forced(channels: int) -> None:
 
 def test_luma_is_that_of_pil() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
-    assert np.array_equal(
-        to_channels(pixels[None], 1)[0, ..., 0], np.asarray(Image.fromarray(pixels).convert("L"))
-    )
+    assert np.array_equal(to_channels(pixels[None], 1)[0, ..., 0], np.asarray(Image.fromarray(pixels).convert("L")))
 
 
 def test_arrays_and_tensors() -> None:

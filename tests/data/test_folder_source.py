@@ -129,9 +129,7 @@ def test_auto_channels_look_at_colour_and_not_at_the_mode(tmp_path: Path) -> Non
     assert ImageDataset.load(tmp_path, channels=1).images[:, 0, 0, 0].tolist() == [7, 9, 8]
 
 
-def test_colour_that_appears_late_widens_what_was_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_colour_that_appears_late_widens_what_was_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("synthaug.data.pipeline._BLOCK_BYTES", 1)
     monkeypatch.setattr("synthaug.data.pipeline._BATCH", 2)
     for index in range(7):

@@ -20,9 +20,7 @@ def png(value: int, size: tuple[int, int] = (5, 4)) -> bytes:
     return stream.getvalue()
 
 
-def table(
-    labels: list, values: list[int] | None = None, names: list[str] | None = None, **extra: list
-) -> pa.Table:
+def table(labels: list, values: list[int] | None = None, names: list[str] | None = None, **extra: list) -> pa.Table:
     values = list(range(len(labels))) if values is None else values
     images = [{"bytes": png(value), "path": f"{value}.png"} for value in values]
     made = pa.table({"image": images, "label": labels, **extra})
@@ -146,9 +144,7 @@ def test_hugging_face_object(hugging_face_dataset) -> None:
     data = ImageDataset.load(hugging_face_dataset)
     assert (data.classes, data.labels.tolist(), data.image_shape) == (("x", "y"), [0, 1, 1, 0], (3, 5, 6))
     assert first_pixels(data) == [0, 1, 2, 3]
-    shuffled = ImageDataset.load(
-        hugging_face_dataset.select([3, 1])
-    )  # an indices mapping, and another content
+    shuffled = ImageDataset.load(hugging_face_dataset.select([3, 1]))  # an indices mapping, and another content
     assert (first_pixels(shuffled), shuffled.labels.tolist()) == ([3, 1], [0, 1])
 
 
@@ -169,9 +165,7 @@ def test_hugging_face_text_labels_and_arrays() -> None:
     datasets = pytest.importorskip("datasets")
     pixels = np.arange(2 * 4 * 5, dtype=np.uint8).reshape(2, 4, 5)
     made = {"img": pixels.tolist(), "label": ["b", "a"]}
-    features = datasets.Features(
-        {"img": datasets.Array2D((4, 5), "uint8"), "label": datasets.Value("string")}
-    )
+    features = datasets.Features({"img": datasets.Array2D((4, 5), "uint8"), "label": datasets.Value("string")})
     data = ImageDataset.load(datasets.Dataset.from_dict(made, features=features))
     assert np.array_equal(data.images[..., 0], pixels)
     assert (data.classes, data.labels.tolist()) == (("a", "b"), [1, 0])

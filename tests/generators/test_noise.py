@@ -12,6 +12,14 @@ def test_noise_is_standard_normal_and_uncorrelated_between_neighbours() -> None:
     assert abs(np.corrcoef(noise[:-1, 0], noise[1:, 0])[0, 1]) < 0.06
 
 
+def test_classes_and_seeds_share_nothing() -> None:
+    indices = np.arange(2000)
+    first = sample_noise(0, np.zeros(2000, np.int64), indices, size=8).ravel()
+    other_class = sample_noise(0, np.ones(2000, np.int64), indices, size=8).ravel()
+    other_seed = sample_noise(1, np.zeros(2000, np.int64), indices, size=8).ravel()
+    assert np.abs(np.corrcoef([first, other_class, other_seed]) - np.eye(3)).max() < 0.03
+
+
 def test_frozen_values() -> None:
     """Samples of old generators must not change with an upgrade, so neither may their noise."""
     noise = sample_noise(7, np.array([2]), np.array([5]), size=3)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import functools
-import importlib
-import pkgutil
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Protocol
 
-from synthaug.errors import ConfigError, did_you_mean
+from synthaug.registry import Registry
 from synthaug.sampling.job import Block, Job, Shard
 
 
@@ -30,43 +27,13 @@ class Writer(Protocol):
         """Write what is left once all shards are there."""
 
 
-_WRITERS: dict[str, type[Writer]] = {}
+_WRITERS: Registry[type[Writer]] = Registry("format", "synthaug.sampling.writers")
 
-WriterClass = TypeVar("WriterClass", bound=type[Writer])
+register_writer = _WRITERS.register
+"""Decorator that registers a `Writer` class under the name of its format."""
 
+list_formats = _WRITERS.names
+"""Return the names of all output formats, sorted."""
 
-def register_writer(name: str) -> Callable[[WriterClass], WriterClass]:
-    """Register a `Writer` class under the name of its format."""
-
-    def register(cls: WriterClass) -> WriterClass:
-        _WRITERS[name] = cls
-        return cls
-
-    return register
-
-
-@functools.cache
-def _import_all() -> None:
-    package = importlib.import_module("synthaug.sampling.writers")
-    for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"{package.__name__}.{module.name}")
-
-
-def list_formats() -> list[str]:
-    """Return the names of all output formats, sorted."""
-    _import_all()
-    return sorted(_WRITERS)
-
-
-def writer_class(name: str) -> type[Writer]:
-    """Return the writer of format ``name``.
-
-    Raises:
-        ConfigError: If there is no such format.
-    """
-    _import_all()
-    if name not in _WRITERS:
-        raise ConfigError(
-            f"format: expected one of {', '.join(list_formats())}, but got {name!r}.{did_you_mean(name, _WRITERS)}"
-        )
-    return _WRITERS[name]
+writer_class = _WRITERS.get
+"""Return the writer of a format; `ConfigError` if there is none."""

@@ -1,0 +1,78 @@
+"""The folder of a training run: its description, and whether a run may start or go on there."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from synthaug.data import ImageDataset
+from synthaug.errors import ConfigError, FormatError, OutputExistsError
+from synthaug.generators import Generator
+from synthaug.storage import read_json, refuse_existing, write_json
+from synthaug.training.config import RESUMABLE, TrainingConfig
+from synthaug.training.preview import draw_reals
+
+RUN, STATE_FOLDER = "run.json", "trainer_state"
+
+
+def describe_run(generator: Generator, config: TrainingConfig, data: ImageDataset, processes: int) -> dict[str, Any]:
+    """Return the resolved configuration of a run."""
+    identity = generator.identity()
+    return {
+        "family": identity["family"],
+        "conditioning": identity["conditioning"],
+        "image_shape": identity["image_shape"],
+        "precision": identity["precision"],
+        "model": identity["model"],
+        "training": config.to_dict(),
+        "dataset": {
+            "name": data.name,
+            "digest": data.digest,
+            "images": len(data),
+            "classes": len(data.classes),
+        },
+        "processes": processes,
+    }
+
+
+def open_run(folder: Path, run: dict[str, Any], data: ImageDataset, *, resume: bool, overwrite: bool) -> None:
+    """Make the run's folder, or check that the one that is there can be gone on with.
+
+    Raises:
+        OutputExistsError: If ``folder`` holds data and neither ``resume`` nor ``overwrite`` is set, or data that no
+            run wrote.
+        ConfigError: If ``resume`` is set and the run there has other settings.
+        FormatError: If ``resume`` is set and the data there are not those of a run.
+    """
+    described = folder / RUN
+    if resume and described.exists():
+        _check_same_run(read_json(described), run, folder)
+    elif resume and folder.exists() and any(folder.iterdir()):
+        raise FormatError(f"cannot resume: {folder} holds data, but no {RUN} of a run.")
+    else:
+        refuse_existing(folder, overwrite, "fit")
+        if folder.exists() and any(folder.iterdir()):
+            if not described.exists():
+                raise OutputExistsError(
+                    f"fit: {folder} holds data, but no run of synthaug, so it is not overwritten. Choose another path."
+                )
+            shutil.rmtree(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        draw_reals(data, folder / "reals.png")
+    write_json(described, run)
+
+
+def _check_same_run(before: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
+    def settings(run: dict[str, Any]) -> dict[str, Any]:
+        training = {name: value for name, value in run["training"].items() if name not in RESUMABLE}
+        flat = {**run, **training, **run["model"], "dataset": run["dataset"]["digest"]}
+        return {name: value for name, value in flat.items() if name not in ("training", "model")}
+
+    old, new = settings(before), settings(now)
+    changed = [name for name in new if old.get(name) != new[name]]
+    if changed:
+        raise ConfigError(
+            f"cannot resume {folder} with another {changed[0]}: it was started with {old.get(changed[0])!r}, but got "
+            f"{new[changed[0]]!r}. Use the settings of the start, another folder, or overwrite=True (--overwrite)."
+        )

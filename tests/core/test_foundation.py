@@ -1,0 +1,159 @@
+"""The ground floor: lazy names, configurations, storage, labels and registries."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pytest
+
+import synthaug
+from synthaug.config import Config
+from synthaug.errors import ConfigError, FormatError, LabelError, OutputExistsError, SynthaugError, did_you_mean
+from synthaug.grids import class_grid
+from synthaug.labels import check_labels, class_index, resolve_counts
+from synthaug.registry import Registry
+from synthaug.storage import digest, new_directory, new_file, read_json, write_json
+
+
+@dataclasses.dataclass(frozen=True)
+class Shape(Config):
+    width: int = 4
+    scale: float = 1.0
+    mode: Literal["near", "far"] = "near"
+    limit: int | None = None
+    names: tuple[str, ...] = ()
+    on: bool = False
+
+    def validate(self) -> None:
+        self.require(self.width > 0, "width", "a number above 0")
+
+
+def test_import_loads_no_heavy_package() -> None:
+    script = "import sys, synthaug; print([m for m in ('torch', 'timm', 'datasets', 'torchvision') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_public_names_are_there() -> None:
+    """Fails when a public name vanishes."""
+    expected = {"ImageDataset", "SampleBank", "SynthaugError", "fit", "generate", "list_families", "load", "save"}
+    assert expected <= set(synthaug.__all__)
+    assert all(getattr(synthaug, name) is not None for name in synthaug.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'fitt'"):
+        _ = synthaug.fitt
+
+
+def test_config_round_trips_through_json() -> None:
+    config = Shape(width=7, limit=3, names=("a", "b"))
+    assert Shape.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    assert config.replace(scale=2) == Shape(width=7, limit=3, names=("a", "b"), scale=2.0)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"widht": 3}, "Did you mean 'width'"),
+        ({"width": "3"}, "width: expected int, but got '3'"),
+        ({"width": 3.5}, "width: expected int"),
+        ({"width": True}, "width: expected int"),
+        ({"width": 0}, "width: expected a number above 0"),
+        ({"mode": "nera"}, "Did you mean 'near'"),
+        ({"names": [1]}, "names: expected str"),
+        ({"on": 1}, "on: expected bool"),
+        ({"scale": None}, "scale: expected float"),
+    ],
+)
+def test_config_refuses_what_it_does_not_know(values: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Shape.from_dict(values)
+
+
+def test_directory_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="crash"), new_directory(tmp_path / "out") as partial:
+        (partial / "half").write_text("x")
+        raise RuntimeError("crash")
+    assert not list(tmp_path.iterdir())
+    with new_directory(tmp_path / "out") as partial:
+        (partial / "file").write_text("first")
+    with pytest.raises(OutputExistsError, match="--overwrite"), new_directory(tmp_path / "out"):
+        pass
+    with pytest.raises(RuntimeError), new_directory(tmp_path / "out", overwrite=True):
+        raise RuntimeError("crash")
+    assert (tmp_path / "out" / "file").read_text() == "first", "the old output stays until the new one is whole"
+    with new_directory(tmp_path / "out", overwrite=True) as partial:
+        (partial / "file").write_text("second")
+    assert (tmp_path / "out" / "file").read_text() == "second"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"a": 1})
+    with pytest.raises(RuntimeError), new_file(tmp_path / "a.json") as temporary:
+        temporary.write_text("{")
+        raise RuntimeError("crash")
+    assert read_json(tmp_path / "a.json") == {"a": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+    (tmp_path / "b.json").write_text("{")
+    with pytest.raises(FormatError, match="not valid JSON"):
+        read_json(tmp_path / "b.json")
+    with pytest.raises(FormatError, match="missing"):
+        read_json(tmp_path / "c.json")
+
+
+def test_digests_keep_parts_apart(tmp_path: Path) -> None:
+    assert digest("ab", "c") != digest("a", "bc")
+    (tmp_path / "f").write_bytes(b"ab")
+    assert digest(tmp_path / "f") != digest(b"ab")
+
+
+def test_labels_are_never_ignored() -> None:
+    classes = ("boot", "sneaker")
+    assert class_index("sneaker", classes) == class_index(np.int64(1), classes) == 1
+    for wrong in ("snaeker", 2, -1, True, None, 0.0):
+        with pytest.raises(LabelError, match="expected"):
+            class_index(wrong, classes)  # type: ignore[arg-type]
+    with pytest.raises(LabelError, match="first is 5 at position 1"):
+        check_labels(np.array([0, 5]), classes)
+    with pytest.raises(LabelError, match="float64"):
+        check_labels(np.array([0.0]), classes)  # type: ignore[arg-type]
+    assert resolve_counts({"boot": 3, 1: 0}, classes).tolist() == [3, 0]
+    assert resolve_counts(2, classes).tolist() == [2, 2]
+    with pytest.raises(LabelError, match="twice"):
+        resolve_counts({"boot": 3, 0: 1}, classes)
+
+
+def test_registry_finds_names_and_warns_of_doubles() -> None:
+    registry: Registry[type] = Registry("thing", "synthaug.cli")
+
+    @registry.register("first")
+    class First: ...
+
+    with pytest.warns(UserWarning, match="registered twice"):
+
+        @registry.register("first")
+        class Second: ...
+
+    assert registry.get("first") is Second
+    with pytest.raises(ConfigError, match="expected a thing among first.* Did you mean 'first'"):
+        registry.get("frist")
+    assert First is not Second
+
+
+def test_errors_are_also_builtin_ones() -> None:
+    assert issubclass(ConfigError, (SynthaugError, ValueError))
+    assert issubclass(OutputExistsError, FileExistsError)
+    assert did_you_mean("x", ["abcdef"]) == ""
+
+
+def test_class_grid_has_a_row_for_each_class() -> None:
+    images = np.full((6, 8, 8, 1), 200, np.uint8)
+    one = class_grid(images, np.zeros(6, np.int64), ["a", "b"], columns=6)
+    two = class_grid(images, np.array([0, 1] * 3), ["a", "b"], columns=6)
+    assert two.height == 2 * one.height
+    assert one.width == two.width
