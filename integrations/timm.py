@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import timm.data
 import torch
+from numpy.typing import NDArray
 from timm.data.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT_STD
 from timm.data.mixup import mixup_target
 from torch import Tensor
@@ -38,7 +39,7 @@ class SyntheticBatch:
         label_smoothing: If given, labels become soft (N, number of classes) as timm's mixing makes them, for
             the loss that goes with it; ``mixup_fn`` does that by itself.
         classes: Names of the classes in the order of the training data's labels; checked against the bank's.
-        max_cache_bytes: A bank of at most this size is kept on the images' device as a whole.
+        max_cache_bytes: A bank of at most this size is kept whole on the images' device, if that is no CPU.
 
     Raises:
         LabelError: If labels are no integers (mixed already, say) or out of range, or the classes differ.
@@ -126,34 +127,40 @@ class SyntheticBatch:
             )
 
     def _replace(self, x: Tensor, target: Tensor) -> Tensor:
-        bank = self._on_device(x.device)
-        # Looking at labels that lie on an accelerator makes the host wait for it, so that is done once only;
-        # later a label out of range stops the device's indexing.
-        if bank is None or x.device.type == "cpu" or bank.fresh:
-            labels = self._sampler.labels(target)
-        if bank is None:
-            picked = self._sampler.choose_many(labels, self.p, uniforms(len(labels)))
-            gathered = self._sampler.images(np.maximum(picked, 0), self._sampler.image_shape)
-            rows = torch.from_numpy(picked).to(x.device)
-            images = torch.from_numpy(gathered).to(x.device)
-        else:
-            rows, images = bank.draw(target.long(), self.p)
-        shape = (x.shape[1], x.shape[2], x.shape[3])
-        synthetic = fit_tensor(images.permute(0, 3, 1, 2), shape).to(torch.float32).div_(255)
-        if self._moments is None or self._moments.device != x.device:
-            self._moments = torch.tensor([self.mean, self.std]).to(x.device)
-        mean, std = self._moments.view(2, -1, 1, 1)
-        synthetic = ((synthetic - mean) / std).to(x.dtype)
-        replaced = torch.where((rows != NOTHING)[:, None, None, None], synthetic, x)
-        return replaced.contiguous() if x.is_contiguous() else replaced
+        fits = self._sampler.bank.images.nbytes <= self.max_cache_bytes
+        if x.device.type == "cpu" or not fits:
+            return self._replace_from_host(x, self._sampler.labels(target))
+        if self._cache is None or self._cache.images.device != x.device:
+            # Looking at labels that lie on an accelerator makes the host wait for it, so that is done in the
+            # first batch only; later a label out of range stops the device's indexing.
+            self._sampler.labels(target)
+            self._cache = _DeviceBank(self._sampler, x.device)
+        return self._replace_on_device(x, target.long(), self._cache)
 
-    def _on_device(self, device: torch.device) -> _DeviceBank | None:
-        """Return the bank on the device, or ``None`` if it is too large to lie there as a whole."""
-        if self._cache is None or self._cache.images.device != device:
-            self._cache = None
-            if self._sampler.bank.images.nbytes <= self.max_cache_bytes:
-                self._cache = _DeviceBank(self._sampler, device)
-        return self._cache
+    def _replace_from_host(self, x: Tensor, labels: NDArray[np.int64]) -> Tensor:
+        """Gather the samples needed, and no more, from the memory map."""
+        rows = self._sampler.choose_many(labels, self.p, uniforms(len(labels)))
+        chosen = np.flatnonzero(rows != NOTHING)
+        images = torch.from_numpy(self._sampler.images(rows[chosen], self._sampler.image_shape))
+        synthetic = self._normalised(images.to(x.device), x)
+        # The clone keeps the memory format (channels last, say), which index_copy alone does not.
+        return x.clone().index_copy_(0, torch.from_numpy(chosen).to(x.device), synthetic)
+
+    def _replace_on_device(self, x: Tensor, labels: Tensor, bank: _DeviceBank) -> Tensor:
+        """Gather a sample for every image, so that the host need not know how many are wanted."""
+        rows, images = bank.draw(labels, self.p)
+        chosen = (rows != NOTHING)[:, None, None, None]
+        return torch.where(chosen, self._normalised(images, x), x, out=torch.empty_like(x))
+
+    def _normalised(self, images: Tensor, like: Tensor) -> Tensor:
+        """Turn samples (N, H, W, C) into normalised ones (N, C, H, W) of the shape, type and device of ``like``."""
+        if self._moments is None or self._moments.device != like.device:
+            mean, std = torch.tensor(self.mean), torch.tensor(self.std)
+            self._moments = torch.stack([1 / (255 * std), -mean / std]).to(like.device)
+        scale, shift = self._moments.view(2, -1, 1, 1)
+        shape = (like.shape[1], like.shape[2], like.shape[3])
+        fitted = fit_tensor(images.permute(0, 3, 1, 2).contiguous(), shape)
+        return fitted.to(torch.float32).mul_(scale).add_(shift).to(like.dtype)
 
     def _mix(self, mixup_fn: MixupFunction, x: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
         """Call ``mixup_fn`` with NumPy's global state seeded from torch's, and put that state back."""
@@ -180,11 +187,9 @@ class _DeviceBank:
         self.images = torch.from_numpy(np.array(sampler.bank.images)).to(device)
         order, starts, counts = (torch.from_numpy(table).to(device) for table in sampler.tables())
         self.tables = (order, starts, counts)
-        self.fresh = True
 
     def draw(self, labels: Tensor, p: float) -> tuple[Tensor, Tensor]:
         """Return rows (N,) and images (N, H, W, C); the image is any where there is no row."""
-        self.fresh = False
         device = self.images.device
         exact = torch.float32 if device.type == "mps" else torch.float64
         rows = pick_rows(*self.tables, labels, p, torch.rand(len(labels), dtype=exact, device=device))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import timm.data
 import torch
-from synthaug.integrations.timm import SyntheticBatch
+from synthaug.integrations.timm import SyntheticBatch, _DeviceBank
 
 from synthaug.errors import ConfigError, DataError, LabelError
 from synthaug.sampling import SampleBank
@@ -23,17 +23,21 @@ def batch(number: int, fill: float = -2.0) -> tuple[torch.Tensor, torch.Tensor]:
     return torch.full((number, 3, 8, 8), fill), torch.arange(number) % 3
 
 
-@pytest.mark.parametrize("max_cache_bytes", [0, 1 << 30], ids=["host", "cached"])
-def test_replaces_by_the_same_class_normalised(bank, max_cache_bytes):
+@pytest.mark.parametrize("where", ["host", "device"])
+def test_replaces_by_the_same_class_normalised(bank, where):
     torch.manual_seed(0)
     x, target = batch(600)
-    out, same = SyntheticBatch(bank, p=0.5, max_cache_bytes=max_cache_bytes, **HALF)(x, target)
+    step = SyntheticBatch(bank, p=0.5, **HALF)
+    if where == "host":
+        out, same = step(x, target)
+        assert torch.equal(same, target)
+    else:
+        out = step._replace_on_device(x, target, _DeviceBank(step._sampler, x.device))
     seen = np.array(codes(out))
     replaced = seen > 0
     assert 0.4 < replaced.mean() < 0.6
     assert np.array_equal(seen[replaced], (target.numpy() * 50 + 10)[replaced])
     assert len(set(np.array(codes(out, 2))[replaced])) > 100  # of 120 samples, in about 300 draws
-    assert torch.equal(same, target)
     assert torch.equal(x, batch(600)[0])  # the input is untouched
 
 
@@ -45,13 +49,15 @@ def test_the_default_normalisation_is_timms(bank):
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_keeps_type_and_memory_format(bank, dtype):
-    x = torch.zeros(4, 3, 8, 8, dtype=dtype)
-    target = torch.arange(4) % 3
-    out, _ = SyntheticBatch(bank, p=0.5, **HALF)(x, target)
-    assert out.dtype == dtype
-    assert out.is_contiguous()
-    out, _ = SyntheticBatch(bank, p=0.5, **HALF)(x.to(memory_format=torch.channels_last), target)
-    assert out.is_contiguous(memory_format=torch.channels_last)
+    step = SyntheticBatch(bank, p=0.5, **HALF)
+    for memory_format in (torch.contiguous_format, torch.channels_last):
+        x = torch.zeros(4, 3, 8, 8, dtype=dtype).to(memory_format=memory_format)
+        target = torch.arange(4) % 3
+        outputs = [step(x, target)[0]]
+        outputs.append(step._replace_on_device(x, target, _DeviceBank(step._sampler, x.device)))
+        for out in outputs:
+            assert out.dtype == dtype
+            assert out.is_contiguous(memory_format=memory_format)
 
 
 def test_other_size_and_channels_are_fitted(grey_bank, bank):
