@@ -13,7 +13,8 @@ from types import FrameType
 def stop_wish() -> Iterator[Callable[[], bool]]:
     """Yield a function that says whether the user (SIGINT) or the system (SIGTERM) wants the run to stop.
 
-    A second Ctrl-C interrupts at once. Outside the main thread signals are left alone.
+    A second Ctrl-C interrupts at once. Signals that are ignored (as a shell's background jobs ignore Ctrl-C) stay so,
+    and outside the main thread they are left alone.
     """
     if threading.current_thread() is not threading.main_thread():
         yield lambda: False
@@ -25,7 +26,8 @@ def stop_wish() -> Iterator[Callable[[], bool]]:
             raise KeyboardInterrupt
         received.append(number)
 
-    before = {number: signal.signal(number, wish) for number in (signal.SIGINT, signal.SIGTERM)}
+    heeded = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, wish) for number in heeded}
     try:
         yield lambda: bool(received)
     finally:

@@ -113,14 +113,19 @@ def test_ctrl_c_saves_and_says_how_to_go_on(
             time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGINT)
 
-    presser = threading.Thread(target=press_when_running)
-    presser.start()
-    with pytest.raises(TrainingInterrupted, match="--resume"):
-        fit(digits, out=tmp_path / "run", log_every=1, **settings)
-    presser.join()
+    # Where the tests run in the background, the shell has them ignore Ctrl-C.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        presser = threading.Thread(target=press_when_running)
+        presser.start()
+        with pytest.raises(TrainingInterrupted, match="--resume"):
+            fit(digits, out=tmp_path / "run", log_every=1, **settings)
+        presser.join()
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        signal.signal(signal.SIGINT, before)
     step = json.loads((tmp_path / "run" / "trainer_state" / "state.json").read_text())["step"]
     assert 1 <= step < 2000
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     settings["steps"] = step + 1
     resumed = fit(digits, out=tmp_path / "run", resume=True, log_every=1, **settings)
     assert resumed.digest == fit(digits, **settings).digest
