@@ -40,7 +40,7 @@ def make_encoder(
 
     Example:
         >>> make_encoder("small_resnet", (1, 28, 28), width=8).features
-        1568
+        784
     """
     if name == SMALL_RESNET:
         return SmallResNet(image_shape, width=width, condition=condition, normalise=normalise)
