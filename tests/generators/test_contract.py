@@ -207,3 +207,30 @@ def test_loading_what_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "trainer_state").mkdir()
     with pytest.raises(FormatError, match="not finished"):
         load(tmp_path)
+
+
+def test_a_hub_id_is_downloaded_and_loaded(
+    family: str, tiny: dict[str, object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = make(family, tiny)
+    save(generator, tmp_path / "snapshot")
+    asked: dict[str, object] = {}
+
+    def snapshot_download(repo_id: str, **options: object) -> str:
+        asked.update(options, repo_id=repo_id)
+        return str(tmp_path / "snapshot")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    assert load("someone/boots", revision="v1").digest == generator.digest
+    assert asked["repo_id"] == "someone/boots"
+    assert asked["revision"] == "v1"
+    assert set(asked["allow_patterns"]) == {"config.json", "model.safetensors", "classes.json", "README.md"}  # type: ignore[call-overload]
+
+
+def test_a_hub_that_cannot_be_reached_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def snapshot_download(repo_id: str, **options: object) -> str:
+        raise OSError("offline")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    with pytest.raises(FormatError, match="no folder someone/boots and the hub answered: offline"):
+        load("someone/boots")

@@ -204,6 +204,17 @@ def test_collapse_is_warned_of(digits: ImageDataset, tmp_path: Path) -> None:
         watcher.preview(300, stuck, digits)
 
 
+def test_half_precision_trains_and_is_part_of_the_generator(
+    family: str, tiny: dict[str, object], digits: ImageDataset, tmp_path: Path
+) -> None:
+    settings = {"family": family, "precision": "bf16", **QUICK, **tiny}
+    whole = fit(digits, steps=6, **settings)
+    assert whole.precision == "bf16"
+    fit(digits, steps=3, out=tmp_path / "run", **settings)
+    assert fit(digits, steps=6, out=tmp_path / "run", resume=True, **settings).digest == whole.digest
+    assert whole.digest != fit(digits, steps=6, **{**settings, "precision": "fp32"}).digest
+
+
 @pytest.mark.slow
 def test_the_vae_learns_digits(digits: ImageDataset) -> None:
     """A nearest-mean classifier made of real digits recognises most samples."""
