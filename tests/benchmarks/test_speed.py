@@ -11,11 +11,11 @@ from synthaug.generators import make_generator
 
 def test_ratio_is_that_of_the_rates() -> None:
     def slow() -> int:
-        time.sleep(0.02)
+        time.sleep(0.06)
         return 10
 
     def fast() -> int:
-        time.sleep(0.01)
+        time.sleep(0.03)
         return 10
 
     figures = compare("sleep", slow, fast, rounds=3, mark=0.8, note="").to_dict()
