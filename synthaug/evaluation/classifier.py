@@ -238,7 +238,7 @@ def _optimise(classifier: Classifier, feed: Feed, config: ClassifierConfig, poli
         images, targets = augment.mix(images, targets.to(classifier.device))
         loss = weighted_cross_entropy(classifier.forward(images) + adjustment, targets)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(loss)
         optimizer.step()
         schedule.step()
         losses.append(loss.detach())
