@@ -43,7 +43,7 @@ _UINT8, _FLOAT32 = np.dtype(np.uint8), np.dtype(np.float32)
 _SPATIAL = ("mask", "masks", "mask3d", "masks3d", "bboxes", "keypoints", "volume", "volumes")
 
 
-class SyntheticReplace(albumentations.ImageOnlyTransform):  # type: ignore[misc]
+class SyntheticReplace(albumentations.ImageOnlyTransform):
     """Replace an image by a synthetic one of the same class.
 
     Takes ``image`` (H, W), (H, W, 1) or (H, W, 3), uint8 in [0, 255] or float32 in [0, 1], and its label;
@@ -71,7 +71,7 @@ class SyntheticReplace(albumentations.ImageOnlyTransform):  # type: ignore[misc]
         >>> augment(image=image, label=3)["image"]  # doctest: +SKIP
     """
 
-    class InitSchema(albumentations.ImageOnlyTransform.InitSchema):  # type: ignore[misc]
+    class InitSchema(albumentations.ImageOnlyTransform.InitSchema):
         """What the library validates; the checks with our own messages are in the constructor."""
 
         bank_path: Any

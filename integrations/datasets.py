@@ -43,7 +43,7 @@ _INFO = "dataset_info.json"
 
 
 @dataclasses.dataclass
-class SyntheticImagesConfig(datasets.BuilderConfig):  # type: ignore[misc]
+class SyntheticImagesConfig(datasets.BuilderConfig):
     """What decides the content of the dataset, and where the generator is (which does not).
 
     Attributes:
@@ -75,7 +75,7 @@ class SyntheticImagesConfig(datasets.BuilderConfig):  # type: ignore[misc]
         return f"{self.name}-{digest(canonical_json(self.identity()))[:16]}"
 
 
-class SyntheticImages(datasets.ArrowBasedBuilder):  # type: ignore[misc]
+class SyntheticImages(datasets.ArrowBasedBuilder):
     """A dataset builder that generates labelled images.
 
     Rows have ``image``, ``label`` (ClassLabel), ``source`` (ClassLabel real | synthetic), and the name of the

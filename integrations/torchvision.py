@@ -8,6 +8,7 @@ alone: wrap such a dataset, ``TransformedDataset(dataset, transform)``, or trans
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
@@ -31,7 +32,7 @@ _LABEL_KEYS = ("labels", "label", "targets", "target")
 LabelsGetter = Callable[[Any], Any]
 
 
-class _SyntheticTransform(v2.Transform):  # type: ignore[misc]
+class _SyntheticTransform(v2.Transform, ABC):
     """What both transforms share: finding image and label, drawing a sample, and putting the result back."""
 
     def __init__(
@@ -52,13 +53,13 @@ class _SyntheticTransform(v2.Transform):  # type: ignore[misc]
         self._plain = labels_getter == "default"
         self._sampler = ClassSampler(bank, classes)
 
+    @abstractmethod
     def combine(self, real: Tensor, synthetic: Tensor) -> Tensor:
         """Make the new images of real and synthetic ones, both (N, C, H, W) of one type."""
-        raise NotImplementedError
 
+    @abstractmethod
     def combine_pil(self, real: Image.Image, synthetic: Image.Image) -> Image.Image:
         """Make the new image of a real and a synthetic one of the same mode and size."""
-        raise NotImplementedError
 
     def forward(self, *inputs: Any) -> Any:
         """Return the sample or batch with synthetic images in it, in the structure in which it came."""

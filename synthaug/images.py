@@ -5,13 +5,13 @@ from __future__ import annotations
 import concurrent.futures
 import functools
 import io
-import os
 from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synthaug.grids import to_image
+from synthaug.threads import usable_cores
 
 _MOST_THREADS = 8
 _LEAST_PER_THREAD = 32
@@ -48,8 +48,7 @@ def encode_pngs(images: NDArray[np.uint8], threads: int | None = None) -> list[b
 
 @functools.cache
 def _spare_cores() -> int:
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(cores // 2, _MOST_THREADS))
+    return max(1, min(usable_cores() // 2, _MOST_THREADS))
 
 
 @functools.cache

@@ -133,7 +133,7 @@ def _pythae_epoch(data: ImageDataset, steps: int) -> Any:
     except ImportError as error:
         raise require_extra("pythae", "bench", error) from error
 
-    class Encoder(BaseEncoder):  # type: ignore[misc]
+    class Encoder(BaseEncoder):
         def __init__(self) -> None:
             super().__init__()
             self.layers = encoder_layers()
@@ -143,7 +143,7 @@ def _pythae_epoch(data: ImageDataset, steps: int) -> Any:
             features = self.layers(images)
             return ModelOutput(embedding=self.mu(features), log_covariance=self.logvar(features))
 
-    class Decoder(BaseDecoder):  # type: ignore[misc]
+    class Decoder(BaseDecoder):
         def __init__(self) -> None:
             super().__init__()
             self.layers = decoder_layers()

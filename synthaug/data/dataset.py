@@ -6,7 +6,6 @@ import functools
 import operator
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -296,8 +295,3 @@ class ImageDataset:
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         self.__dict__.update(state)
-
-
-def in_cache(data: ImageDataset) -> Path | None:
-    """Return the cache folder that holds the images of ``data``, or None when they are in memory only."""
-    return data._stored.folder

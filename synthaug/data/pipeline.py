@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import warnings
-from collections import deque
 from collections.abc import Generator, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -14,6 +11,7 @@ import numpy as np
 from synthaug.data.decode import Pixels, Size, decode, size_of, to_channels
 from synthaug.data.sources.arrays import ArraySource
 from synthaug.data.sources.base import Problem, RawLabel, Row, Source, read_label
+from synthaug.threads import map_ahead, usable_cores
 
 _BATCH = 64  # rows a thread decodes at a time
 _BLOCK_BYTES = 1 << 23
@@ -118,19 +116,10 @@ Batch = tuple[list[RawLabel], list[Pixels], list[Problem]]
 
 def _in_threads(source: Source, decoded: Decoded, size: Size | None, channels: int | None) -> Iterator[Batch]:
     """Yield batches in order, decoded by a pool of threads: PIL releases the interpreter lock."""
-    threads = min(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1, 16)
-    waiting: deque[Future[Batch]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
-        try:
-            for batch in _batches(source, decoded):
-                waiting.append(pool.submit(_decode_batch, batch, size, channels))
-                if len(waiting) > 2 * threads:
-                    yield waiting.popleft().result()
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+    threads = min(usable_cores(), 16)
+    return map_ahead(
+        lambda batch: _decode_batch(batch, size, channels), _batches(source, decoded), threads, ahead=threads + 1
+    )
 
 
 def _batches(source: Source, decoded: Decoded) -> Iterator[list[tuple[Row, RawLabel]]]:

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 _MOST_CLASSES = 50
 
 
-def model_card(generator: Generator) -> str:
-    """Return the card in Markdown, with the front matter that the hub reads."""
+def model_card(generator: Generator, digest: str) -> str:
+    """Return the card in Markdown, with the front matter that the hub reads; ``digest`` is the generator's."""
     channels, height, width = generator.image_shape
     parameters = sum(parameter.numel() for parameter in generator.parameters())
     shown = [_escaped(name) for name in generator.classes[:_MOST_CLASSES]]
@@ -25,7 +25,7 @@ def model_card(generator: Generator) -> str:
         "images": f"{height}×{width} pixels, {channels} channel{'s' if channels > 1 else ''}",
         "parameters": f"{parameters:,}",
         "precision": generator.precision,
-        "digest": f"`{generator.digest}`",
+        "digest": f"`{digest}`",
         "made with": f"synthaug {__version__}",
     }
     data = generator.provenance.get("dataset", {})

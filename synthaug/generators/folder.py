@@ -64,15 +64,16 @@ def save(generator: Generator, path: str | Path) -> Path:
     """
     folder = Path(path)
     folder.mkdir(parents=True, exist_ok=True)
+    digest = generator.digest  # computed from all weights at each call
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in generator.state_dict().items()}
     with new_file(folder / WEIGHTS) as temporary:
         save_file(tensors, temporary, metadata={"format": "pt"})
     write_json(folder / CLASSES, list(generator.classes))
     with new_file(folder / CARD) as temporary:
-        temporary.write_text(model_card(generator), encoding="utf-8")
+        temporary.write_text(model_card(generator, digest), encoding="utf-8")
     description = {"format_version": FORMAT_VERSION, "synthaug_version": __version__, **generator.identity()}
     del description["classes"]  # they have a file of their own
-    write_json(folder / CONFIG, description | {"digest": generator.digest, "provenance": generator.provenance})
+    write_json(folder / CONFIG, description | {"digest": digest, "provenance": generator.provenance})
     return folder
 
 

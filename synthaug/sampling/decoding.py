@@ -7,27 +7,22 @@ spinning: on two cores with other work on them they were ten times slower). The 
 
 from __future__ import annotations
 
-import collections
-import concurrent.futures
 import contextlib
-from collections.abc import Callable, Generator, Iterable, Iterator
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from synthaug.sampling.job import Block, Job, Shard, multiple_of_chunk
+from synthaug.threads import map_ahead
 
 if TYPE_CHECKING:
     from synthaug.generators import Generator as ImageGenerator
 
 _BLOCK_BYTES = 4 << 20
 _MOST_PER_BLOCK = 256
-_AHEAD = 3
 _MOST_THREADS = 16
-
-Item = TypeVar("Item")
-Result = TypeVar("Result")
 
 
 @contextlib.contextmanager
@@ -61,32 +56,3 @@ def decoded_blocks(generator: ImageGenerator, job: Job, shards: list[Shard]) -> 
     finally:
         torch.set_num_threads(kernel_threads)
         generator.train(was_training)
-
-
-def map_ahead(
-    function: Callable[[Item], Result],
-    items: Iterable[Item],
-    threads: int,
-    initializer: Callable[[], None] | None = None,
-) -> Generator[Result, None, None]:
-    """Yield ``function(item)`` for each item in order, computed ahead in background threads.
-
-    An exception is raised in its item's turn, after the results before it. When the consumer stops early (closes the
-    iterator), what was not begun is dropped.
-
-    Example:
-        >>> list(map_ahead(abs, [-1, 2, -3], threads=2))
-        [1, 2, 3]
-    """
-    pending: collections.deque[concurrent.futures.Future[Result]] = collections.deque()
-    with concurrent.futures.ThreadPoolExecutor(threads, "synthaug-decoder", initializer) as pool:
-        try:
-            for item in items:
-                pending.append(pool.submit(function, item))
-                if len(pending) >= threads + _AHEAD:
-                    yield pending.popleft().result()
-            while pending:
-                yield pending.popleft().result()
-        finally:
-            for future in pending:
-                future.cancel()

@@ -14,7 +14,6 @@ from PIL import Image
 
 from synthaug import ImageDataset, errors
 from synthaug.data import pipeline
-from synthaug.data.dataset import in_cache
 
 
 @pytest.fixture
@@ -87,9 +86,9 @@ def test_changed_files_decode_again(class_folders: Path, decoded: list[object], 
 
 def test_the_cache_directory_is_chosen(class_folders: Path, tmp_path: Path, own_cache: Path) -> None:
     data = ImageDataset.load(class_folders, cache_dir=tmp_path / "mine")
-    assert in_cache(data).is_relative_to(tmp_path / "mine")
+    assert data._stored.folder.is_relative_to(tmp_path / "mine")
     assert list(own_cache.iterdir()) == []
-    assert in_cache(ImageDataset.load(class_folders)).is_relative_to(own_cache)
+    assert ImageDataset.load(class_folders)._stored.folder.is_relative_to(own_cache)
 
 
 def test_a_failure_leaves_nothing_behind(class_folders: Path, own_cache: Path, monkeypatch) -> None:
@@ -146,7 +145,7 @@ def test_pickles_as_a_path(class_folders: Path) -> None:
 
 def test_an_emptied_cache_is_explained(class_folders: Path) -> None:
     data = pickle.loads(pickle.dumps(ImageDataset.load(class_folders)))
-    shutil.rmtree(in_cache(data))
+    shutil.rmtree(data._stored.folder)
     with pytest.raises(errors.DataError, match="cache was emptied or damaged"):
         _ = data.images
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from synthaug.sampling import generate
-from synthaug.sampling.decoding import map_ahead
+from synthaug.threads import map_ahead
 
 
 def test_results_come_in_order_though_threads_do_not():
