@@ -6,6 +6,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Literal
 
@@ -167,3 +168,11 @@ def test_class_grid_has_a_row_for_each_class() -> None:
     two = class_grid(images, np.array([0, 1] * 3), ["a", "b"], columns=6)
     assert two.height == 2 * one.height
     assert one.width == two.width
+
+
+def test_every_package_is_installed_by_a_wheel_too() -> None:
+    """An editable install finds packages that the list in pyproject.toml lacks; a wheel does not."""
+    root = Path(synthaug.__file__).parents[1]
+    listed = set(tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
+    found = {".".join(path.parent.relative_to(root).parts) for path in root.glob("synthaug/**/__init__.py")}
+    assert listed == found | {"synthaug.integrations"}
