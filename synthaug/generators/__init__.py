@@ -5,7 +5,7 @@ Convention: `Generator` is what is saved and sampled, `Objective` is what is tra
 (generator digest, seed, class, index).
 """
 
-from synthaug.generators.base import CHUNK, Generator, Objective, Phase, SamplingConfig
+from synthaug.generators.base import CHUNK, Generator, Objective, Phase, Posterior, SamplingConfig
 from synthaug.generators.folder import load, make_generator, save
 from synthaug.generators.registry import family_class, list_families, register_family
 
@@ -14,6 +14,7 @@ __all__ = [
     "Generator",
     "Objective",
     "Phase",
+    "Posterior",
     "SamplingConfig",
     "family_class",
     "list_families",

@@ -3,7 +3,8 @@
 A family is one file that defines
 
 * a frozen `Config` with its settings,
-* a `Generator`: the networks that are saved, and `decode`, which turns a sample's noise and label into an image,
+* a `Generator`: the networks that are saved; `codes`, which turns a sample's noise and label into a latent code;
+  `reconstruct`, which turns a code and a label into an image; and, where the family can, `encode`, the way back,
 * an `Objective`: the losses, and the networks that only training needs (a discriminator, say).
 
 Images are float tensors in [-1, 1] of shape (B, C, H, W) inside this package, and uint8 outside it.
@@ -14,7 +15,7 @@ from __future__ import annotations
 import dataclasses
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
 import torch
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from synthaug.config import Config
-from synthaug.errors import ConfigError
+from synthaug.errors import ConfigError, DataError
 from synthaug.generators.noise import sample_noise
 from synthaug.labels import ClassKey, check_labels, class_index, resolve_counts
 from synthaug.storage import canonical_json, digest
@@ -51,6 +52,18 @@ class SamplingConfig(Config):
     def validate(self) -> None:
         """Check the range of the temperature."""
         self.require(0 < self.temperature <= 4, "temperature", "a factor above 0 and at most 4")
+
+
+class Posterior(NamedTuple):
+    """Gaussian over the codes of images: where the encoder puts them, and how sure it is.
+
+    Attributes:
+        mu: Means, (B, latent_size).
+        logvar: Log-variances, (B, latent_size); −∞ for a deterministic encoder.
+    """
+
+    mu: Tensor
+    logvar: Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,6 +115,7 @@ class Generator(nn.Module, ABC):
         family: Name of the family, set by its registration.
         conditioning: ``"shared"`` when one model sees the label, ``"per_class"`` when each class has its own.
         digest: SHA-256 of configuration and weights; names the generator in every sample's provenance.
+        has_encoder: Whether `encode` finds the codes of given images.
 
     Example:
         >>> gen = synthaug.load("runs/x")  # doctest: +SKIP
@@ -112,6 +126,7 @@ class Generator(nn.Module, ABC):
     family: ClassVar[str]
     config_class: ClassVar[type[Config]]
     sampling_class: ClassVar[type[SamplingConfig]] = SamplingConfig
+    has_encoder: ClassVar[bool] = False
     conditioning: Conditioning = "shared"
 
     def __init__(
@@ -136,18 +151,45 @@ class Generator(nn.Module, ABC):
     def noise_size(self) -> int:
         """Number of standard normals that one sample takes."""
 
+    @property
     @abstractmethod
-    def decode(self, noise: Tensor, labels: Tensor) -> Tensor:
-        """Turn noise (B, noise_size) and labels (B,) into images (B, C, H, W) in [-1, 1]."""
+    def latent_size(self) -> int:
+        """Length of a latent code."""
+
+    @abstractmethod
+    def codes(self, noise: Tensor, labels: Tensor) -> Tensor:
+        """Turn noise (B, noise_size) and labels (B,) into codes (B, latent_size) as the sampling settings say."""
+
+    @abstractmethod
+    def reconstruct(self, z: Tensor, labels: Tensor) -> Tensor:
+        """Turn codes (B, latent_size) and labels (B,) into images (B, C, H, W) in [-1, 1], differentiably."""
 
     @abstractmethod
     def objective(self) -> Objective:
         """Make what trains this generator."""
 
+    def encode(self, images: Tensor, labels: Tensor) -> Posterior:
+        """Return the posterior over the codes of images (B, C, H, W) in [-1, 1] with labels (B,).
+
+        Raises:
+            ConfigError: If the family has no encoder (`has_encoder` is false).
+        """
+        raise ConfigError(
+            f"expected a family with an encoder, such as vae, vaegan or autoencoder, but {self.family!r} has none: "
+            "it makes images from codes, and finds no code for an image."
+        )
+
+    def prepare(self, data: ImageDataset) -> None:
+        """Measure what training must know beforehand (the scale of the images' codes, say) on the training images."""
+
     def finish(self, data: ImageDataset) -> None:
         """Fit what is fitted once the networks are trained (a prior over codes, say) to the training images."""
 
     # What every generator has ---------------------------------------------------------------------------------
+
+    def decode(self, noise: Tensor, labels: Tensor) -> Tensor:
+        """Turn noise (B, noise_size) and labels (B,) into images (B, C, H, W) in [-1, 1]."""
+        return self.reconstruct(self.codes(noise, labels), labels)
 
     @property
     def device(self) -> torch.device:
@@ -228,33 +270,103 @@ class Generator(nn.Module, ABC):
             uint8 images (N, H, W, C). Each depends on its name alone, never on its neighbours.
         """
         labels = check_labels(labels, self.classes)
+        indices = np.asarray(indices)
         images = np.empty((len(labels), *self.image_shape[1:], self.image_shape[0]), dtype=np.uint8)
         for start in range(0, len(labels), CHUNK):
             part = slice(start, start + CHUNK)
-            noise = sample_noise(seed, labels[part], np.asarray(indices[part]), self.noise_size)
-            images[part] = self._decode_chunk(noise, labels[part])
+            noise = sample_noise(seed, labels[part], indices[part], self.noise_size)
+            images[part] = _channels_last(self._chunk(self.decode, noise, labels[part])[0])
         return images
 
+    def encode_images(
+        self, images: NDArray[np.uint8], labels: NDArray[np.integer]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Find the codes of images.
+
+        Args:
+            images: uint8, (N, H, W, C) of the generator's image shape.
+            labels: Their labels, (N,).
+
+        Returns:
+            Mean and variance of each image's posterior, both float32 (N, latent_size).
+
+        Raises:
+            ConfigError: If the family has no encoder.
+            DataError: If the images are not of the generator's shape.
+            LabelError: If a label is out of range.
+        """
+        self._check_images(images)
+        labels = check_labels(labels, self.classes)
+        mu, logvar = self._in_chunks(
+            lambda part, of: self.encode(from_uint8(part.permute(0, 3, 1, 2)), of), images, labels
+        )
+        return mu, np.exp(logvar)
+
+    def decode_codes(self, codes: NDArray[np.floating], labels: NDArray[np.integer]) -> NDArray[np.uint8]:
+        """Turn codes (N, latent_size) and labels (N,) into uint8 images (N, H, W, C).
+
+        Raises:
+            DataError: If the codes are not of the generator's latent size.
+            LabelError: If a label is out of range.
+        """
+        codes = np.asarray(codes, dtype=np.float32)
+        if codes.ndim != 2 or codes.shape[1] != self.latent_size:
+            raise DataError(f"expected codes of shape (N, {self.latent_size}), but got {codes.shape}.")
+        (images,) = self._in_chunks(self.reconstruct, codes, check_labels(labels, self.classes))
+        return _channels_last(torch.from_numpy(images))
+
+    def draw_codes(
+        self, labels: NDArray[np.integer], indices: NDArray[np.integer], seed: int = 0
+    ) -> NDArray[np.float32]:
+        """Return the codes (N, latent_size) of the samples with the given names; see `sample_named`."""
+        labels = check_labels(labels, self.classes)
+        noise = sample_noise(seed, labels, np.asarray(indices), self.noise_size)
+        (codes,) = self._in_chunks(self.codes, noise, labels)
+        return codes
+
+    def _check_images(self, images: NDArray[np.uint8]) -> None:
+        channels, height, width = self.image_shape
+        if images.dtype != np.uint8 or images.shape[1:] != (height, width, channels):
+            raise DataError(
+                f"expected uint8 images of shape (N, {height}, {width}, {channels}), but got {images.dtype} of shape "
+                f"{images.shape}. Load them with image_size=({height}, {width}) and channels={channels}."
+            )
+
+    def _in_chunks(
+        self, function: Callable[..., Tensor | Sequence[Tensor]], *arrays: NDArray[Any]
+    ) -> list[NDArray[np.float32]]:
+        """Apply ``function`` to whole chunks of rows and return its float results for all rows."""
+        starts = range(0, max(1, len(arrays[0])), CHUNK)
+        parts = [self._chunk(function, *(array[start : start + CHUNK] for array in arrays)) for start in starts]
+        return [torch.cat(column).float().cpu().numpy() for column in zip(*parts, strict=True)]
+
     @torch.no_grad()
-    def _decode_chunk(self, noise: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.uint8]:
-        number = len(labels)
-        padded_noise = np.zeros((CHUNK, self.noise_size), dtype=np.float32)
-        padded_labels = np.full(CHUNK, labels[0], dtype=np.int64)
-        padded_noise[:number], padded_labels[:number] = noise, labels
+    def _chunk(self, function: Callable[..., Tensor | Sequence[Tensor]], *arrays: NDArray[Any]) -> tuple[Tensor, ...]:
+        """Apply ``function`` to one chunk, padded to its full size by repeating the first row."""
+        number = len(arrays[0])
+        padded = []
+        for array in arrays:
+            whole = np.zeros((CHUNK, *array.shape[1:]), dtype=array.dtype)
+            whole[:number] = array
+            whole[number:] = array[:1] if number else 0
+            padded.append(torch.from_numpy(whole).to(self.device))
         was_training = self.training
         if was_training:
             self.eval()
         with self.autocast():
-            images = self.decode(
-                torch.from_numpy(padded_noise).to(self.device), torch.from_numpy(padded_labels).to(self.device)
-            )
+            results = function(*padded)
         if was_training:
             self.train()
-        return to_uint8(images[:number]).permute(0, 2, 3, 1).cpu().numpy()
+        return tuple(part[:number] for part in ((results,) if isinstance(results, Tensor) else results))
 
     def autocast(self) -> torch.autocast:
         """The context in which this generator's networks run in its precision."""
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.precision == "bf16")
+
+
+def _channels_last(images: Tensor) -> NDArray[np.uint8]:
+    array: NDArray[np.uint8] = to_uint8(images).permute(0, 2, 3, 1).cpu().numpy()
+    return array
 
 
 def to_uint8(images: Tensor) -> Tensor:

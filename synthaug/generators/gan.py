@@ -10,46 +10,33 @@ from __future__ import annotations
 import dataclasses
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from synthaug.config import Config
+from synthaug.generators.adversarial import AdversarialConfig, discriminate, pretend
 from synthaug.generators.base import Generator, Objective, Phase, Precision
 from synthaug.generators.registry import register_family
-from synthaug.networks import ClassEmbedding, Decoder, ProjectionDiscriminator, diff_augment
-from synthaug.networks.diffaugment import check_operation
+from synthaug.networks import ClassEmbedding, Decoder, make_discriminator
 
 
 @dataclasses.dataclass(frozen=True)
-class GANConfig(Config):
-    """Settings of the GAN.
+class GANConfig(AdversarialConfig):
+    """Settings of the GAN, beside those of the discriminator and its game.
 
     Attributes:
         latent_dim: Length of the noise.
         width: Channels of the generator at half resolution.
-        discriminator_width: Channels of the discriminator at half resolution.
         class_dim: Length of a class's condition vector.
-        gamma: Weight of the gradient penalties R1 and R2.
-        penalty_every: Steps between two gradient penalties, whose weight makes up for the steps left out (Karras et
-            al. 2020, lazy regularisation).
-        augment: Differentiable augmentations among color, translation, cutout; an empty list for none.
     """
 
     latent_dim: int = 64
     width: int = 48
-    discriminator_width: int = 48
     class_dim: int = 32
-    gamma: float = 0.5
-    penalty_every: int = 4
-    augment: tuple[str, ...] = ("color", "translation", "cutout")
 
     def validate(self) -> None:
         """Check the ranges."""
-        for name in ("latent_dim", "width", "discriminator_width", "class_dim", "penalty_every"):
+        super().validate()
+        for name in ("latent_dim", "width", "class_dim"):
             self.require(getattr(self, name) >= 1, name, "a whole number of 1 or more")
-        self.require(self.gamma >= 0, "gamma", "a number of 0 or more")
-        for operation in self.augment:
-            check_operation(operation)
 
 
 @register_family("gan")
@@ -82,11 +69,16 @@ class GAN(Generator):
         """One normal for each latent dimension."""
         return self.config.latent_dim
 
-    def decode(self, noise: Tensor, labels: Tensor) -> Tensor:
-        """Turn noise and labels into images."""
-        return self.generate(noise * self.sampling.temperature, labels)
+    @property
+    def latent_size(self) -> int:
+        """Length of the noise: a GAN's codes are its noise."""
+        return self.config.latent_dim
 
-    def generate(self, z: Tensor, labels: Tensor) -> Tensor:
+    def codes(self, noise: Tensor, labels: Tensor) -> Tensor:
+        """Scale the noise by the temperature."""
+        return noise * self.sampling.temperature
+
+    def reconstruct(self, z: Tensor, labels: Tensor) -> Tensor:
         """Map codes (B, latent_dim) and labels (B,) to images (B, C, H, W) in [-1, 1]."""
         vector = torch.cat([z, self.embedding(labels)], 1)
         return torch.tanh(self.network(vector, vector).float())
@@ -103,8 +95,13 @@ class GANObjective(Objective):
 
     def __init__(self, generator: GAN) -> None:
         super().__init__(generator)
-        self.discriminator = ProjectionDiscriminator(
-            generator.image_shape, len(generator.classes), width=generator.config.discriminator_width
+        config = generator.config
+        self.discriminator = make_discriminator(
+            config.discriminator,
+            generator.image_shape,
+            len(generator.classes),
+            width=config.discriminator_width,
+            network=config.discriminator_network,
         )
 
     def phases(self) -> tuple[Phase, ...]:
@@ -116,31 +113,14 @@ class GANObjective(Objective):
 
     def discriminator_loss(self, images: Tensor, labels: Tensor, step: int) -> dict[str, Tensor]:
         """Return ``loss``, the mean ``margin`` of real over generated images, and the ``penalty`` when it is due."""
-        config = self.generator.config
         with torch.no_grad():
             fakes = self._fakes(labels)
-        due = config.gamma > 0 and step % config.penalty_every == 0
-        real = diff_augment(images, config.augment).detach().requires_grad_(due)
-        fake = diff_augment(fakes, config.augment).detach().requires_grad_(due)
-        scores = self.discriminator(torch.cat([real, fake]), torch.cat([labels, labels])).float()
-        margin = scores[: len(labels)] - scores[len(labels) :]
-        losses = {"loss": F.softplus(-margin).mean(), "margin": margin.mean().detach()}
-        if due:
-            gradients = torch.autograd.grad(scores.sum(), (real, fake), create_graph=True)
-            penalty = sum((gradient.square().sum((1, 2, 3)).mean() for gradient in gradients), torch.zeros(()))
-            losses["loss"] = losses["loss"] + 0.5 * config.gamma * config.penalty_every * penalty
-            losses["penalty"] = penalty.detach()
-        return losses
+        return discriminate(self.discriminator, self.generator.config, images, fakes, labels, step)
 
     def generator_loss(self, images: Tensor, labels: Tensor, step: int) -> dict[str, Tensor]:
         """Return ``loss``: generated images are to score above real ones."""
-        config = self.generator.config
-        fake = diff_augment(self._fakes(labels), config.augment)
-        with torch.no_grad():
-            real_scores = self.discriminator(diff_augment(images, config.augment), labels).float()
-        fake_scores = self.discriminator(fake, labels).float()
-        return {"loss": F.softplus(real_scores - fake_scores).mean()}
+        return {"loss": pretend(self.discriminator, self.generator.config, images, self._fakes(labels), labels)}
 
     def _fakes(self, labels: Tensor) -> Tensor:
         noise = torch.randn(len(labels), self.generator.config.latent_dim, device=labels.device)
-        return self.generator.generate(noise, labels)
+        return self.generator.reconstruct(noise, labels)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from synthaug.config import Config
 from synthaug.errors import ConfigError
-from synthaug.generators.base import Generator, Objective, Precision
+from synthaug.generators.base import Generator, Objective, Posterior, Precision
 from synthaug.generators.registry import family_class
 
 
@@ -36,7 +36,12 @@ class PerClassGenerator(Generator):
     ) -> None:
         cls = family_class(family)
         # What a family declares on its class is set on the object here: the members' family decides.
-        self.__dict__.update(family=family, config_class=cls.config_class, sampling_class=cls.sampling_class)
+        self.__dict__.update(
+            family=family,
+            config_class=cls.config_class,
+            sampling_class=cls.sampling_class,
+            has_encoder=cls.has_encoder,
+        )
         super().__init__(config, classes, image_shape, precision)
         self.members = nn.ModuleList(cls(config, [name], image_shape, precision) for name in self.classes)
 
@@ -52,17 +57,39 @@ class PerClassGenerator(Generator):
             raise ConfigError(f"expected a generator for class {label}, but got {type(member).__name__}.")
         return member
 
-    def decode(self, noise: Tensor, labels: Tensor) -> Tensor:
-        """Let each class's own generator decode its samples."""
-        images = torch.empty(len(labels), *self.image_shape, device=noise.device)
+    @property
+    def latent_size(self) -> int:
+        """That of the members, which are all alike."""
+        return self.member(0).latent_size
+
+    def codes(self, noise: Tensor, labels: Tensor) -> Tensor:
+        """Let each class's own generator draw the codes of its samples."""
+        return self._by_member(lambda member, z, alone: member.codes(z, alone), noise, labels)[0]
+
+    def reconstruct(self, z: Tensor, labels: Tensor) -> Tensor:
+        """Let each class's own generator decode its codes."""
+        return self._by_member(lambda member, codes, alone: member.reconstruct(codes, alone), z, labels)[0]
+
+    def encode(self, images: Tensor, labels: Tensor) -> Posterior:
+        """Let each class's own generator encode its images."""
+        mu, logvar = self._by_member(lambda member, own, alone: member.encode(own, alone), images, labels)
+        return Posterior(mu, logvar)
+
+    def _by_member(
+        self, function: Callable[[Generator, Tensor, Tensor], Tensor | Posterior], rows: Tensor, labels: Tensor
+    ) -> list[Tensor]:
+        """Apply ``function`` with each row's own generator and gather the results in the rows' order."""
         alone = torch.zeros_like(labels)
+        results: list[Tensor] = []
         for label in sorted(set(labels.tolist())):
             member = self.member(label)
             member.sampling = self.sampling
             # The whole chunk goes through, because kernels, and with them bytes, depend on the batch's shape.
-            mine = labels == label
-            images[mine] = member.decode(noise, alone).float()[mine]
-        return images
+            made = function(member, rows, alone)
+            parts = [part.float() for part in ((made,) if isinstance(made, Tensor) else made)]
+            mine = (labels == label).view(-1, *[1] * (parts[0].ndim - 1))
+            results = [torch.where(mine, part, before) for part, before in zip(parts, results or parts, strict=True)]
+        return results
 
     def objective(self) -> Objective:
         """Refuse: members are trained one by one."""

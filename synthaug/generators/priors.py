@@ -14,6 +14,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+_MOST_DIMENSIONS = 128
+"""Longer codes (code maps) are described within their leading principal components."""
+
 _IMAGES_PER_COMPONENT = 20
 _MOST_IMAGES = 5_000
 _MOST_NUMBERS = 50_000_000
@@ -23,7 +26,8 @@ class MixturePrior(nn.Module):
     """Gaussian mixtures over codes, one a class, with full covariances.
 
     Covariances are shrunk towards the pooled within-class covariance, the more the fewer images a component has:
-    a class with a single image gets its code as the mean and the variation of the other classes.
+    a class with a single image gets its code as the mean and the variation of the other classes. The mixtures of codes
+    longer than 128 live in the space of their 128 leading principal components.
 
     Args:
         classes: Number of classes.
@@ -34,16 +38,23 @@ class MixturePrior(nn.Module):
     cumulative: Tensor
     means: Tensor
     scales: Tensor
+    centre: Tensor
+    basis: Tensor
 
     def __init__(self, classes: int, latent_dim: int, components: int) -> None:
         super().__init__()
+        rank = min(latent_dim, _MOST_DIMENSIONS)
         # A thousand classes times ten full covariances would outweigh the networks.
-        affordable = max(1, _MOST_NUMBERS // (classes * latent_dim**2))
+        affordable = max(1, _MOST_NUMBERS // (classes * rank**2))
         self.components = min(components, affordable)
-        shape = (classes, self.components, latent_dim)
+        self.reduces = rank < latent_dim
+        if self.reduces:
+            self.register_buffer("centre", torch.zeros(latent_dim))
+            self.register_buffer("basis", torch.eye(rank, latent_dim))
+        shape = (classes, self.components, rank)
         self.register_buffer("cumulative", torch.ones(shape[:2]))
         self.register_buffer("means", torch.zeros(shape))
-        self.register_buffer("scales", torch.eye(latent_dim).expand(*shape, latent_dim).clone())
+        self.register_buffer("scales", torch.eye(rank).expand(*shape, rank).clone())
 
     @property
     def noise_size(self) -> int:
@@ -51,12 +62,14 @@ class MixturePrior(nn.Module):
         return self.means.shape[-1] + 1
 
     def forward(self, noise: Tensor, labels: Tensor, temperature: float = 1.0) -> Tensor:
-        """Turn standard-normal noise (B, latent_dim + 1) and labels (B,) into codes (B, latent_dim)."""
+        """Turn standard-normal noise (B, noise_size) and labels (B,) into codes (B, latent_dim)."""
         with torch.autocast(noise.device.type, enabled=False):
             uniform = torch.special.ndtr(noise[:, :1].double()).float()
             component = (uniform > self.cumulative[labels]).sum(1).clamp(max=self.components - 1)
             offset = torch.einsum("bij,bj->bi", self.scales[labels, component], noise[:, 1:])
             codes: Tensor = self.means[labels, component] + temperature * offset
+            if self.reduces:
+                codes = self.centre + codes @ self.basis
         return codes
 
     def fit(self, means: NDArray[np.float32], variances: NDArray[np.float32], labels: NDArray[np.int64]) -> None:
@@ -69,6 +82,8 @@ class MixturePrior(nn.Module):
             labels: Labels, (N,).
         """
         codes = means.astype(np.float64)
+        if self.reduces:
+            codes, variances = self._reduce(codes, variances)
         pooled = _pooled_covariance(codes, labels) + 1e-6 * np.eye(codes.shape[1])
         for label in range(len(self.means)):
             chosen = np.flatnonzero(labels == label)
@@ -77,6 +92,21 @@ class MixturePrior(nn.Module):
                 self._store(label, np.ones(1), centre[None], covariance[None])
                 continue
             self._store(label, *_fit_class(codes[chosen], variances[chosen], pooled, self.components))
+
+    def _reduce(
+        self, codes: NDArray[np.float64], variances: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+        """Choose the basis, and return codes and the diagonal of their posteriors' covariances in it."""
+        from sklearn.decomposition import PCA
+
+        rank = min(len(self.basis), len(codes))
+        every = -(-len(codes) // _MOST_IMAGES)
+        components = PCA(rank, svd_solver="randomized", random_state=0).fit(codes[::every]).components_
+        centre, basis = codes.mean(0), np.zeros(self.basis.shape)
+        basis[: len(components)] = components
+        self.centre.copy_(torch.from_numpy(centre))
+        self.basis.copy_(torch.from_numpy(basis))
+        return (codes - centre) @ basis.T, (variances @ np.square(basis).T).astype(np.float32)
 
     def _store(
         self, label: int, weights: NDArray[np.float64], means: NDArray[np.float64], covariances: NDArray[np.float64]

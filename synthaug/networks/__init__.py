@@ -7,17 +7,19 @@ float vectors (B, size). Any image from 8×8 to 128×128 pixels fits, square or 
 from synthaug.networks.blocks import ClassEmbedding, ResidualBlock, pyramid, widths
 from synthaug.networks.decoders import Decoder
 from synthaug.networks.diffaugment import diff_augment
-from synthaug.networks.discriminators import ProjectionDiscriminator
+from synthaug.networks.discriminators import Discriminator, ProjectionDiscriminator, make_discriminator
 from synthaug.networks.encoders import SmallResNet, TimmEncoder, make_encoder
 
 __all__ = [
     "ClassEmbedding",
     "Decoder",
+    "Discriminator",
     "ProjectionDiscriminator",
     "ResidualBlock",
     "SmallResNet",
     "TimmEncoder",
     "diff_augment",
+    "make_discriminator",
     "make_encoder",
     "pyramid",
     "widths",

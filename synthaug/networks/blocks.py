@@ -11,19 +11,26 @@ _SMALLEST = 8
 """A side is halved as long as it has this many pixels or more, so features end between 4 and 7 pixels."""
 
 
-def pyramid(height: int, width: int) -> list[Size]:
+def pyramid(height: int, width: int, halvings: int | None = None) -> list[Size]:
     """Return the feature sizes from the image down, each side halved (rounded up) until it is below 8 pixels.
 
     Sides shrink independently, so long narrow images keep their shorter side.
+
+    Args:
+        height: Of the image.
+        width: Of the image.
+        halvings: Stop after this many.
 
     Example:
         >>> pyramid(28, 28)
         [(28, 28), (14, 14), (7, 7)]
         >>> pyramid(8, 32)
         [(8, 32), (4, 16), (4, 8), (4, 4)]
+        >>> pyramid(64, 64, halvings=2)
+        [(64, 64), (32, 32), (16, 16)]
     """
     sizes = [(height, width)]
-    while max(sizes[-1]) >= _SMALLEST:
+    while max(sizes[-1]) >= _SMALLEST and (halvings is None or len(sizes) <= halvings):
         sizes.append((_halve(sizes[-1][0]), _halve(sizes[-1][1])))
     return sizes
 

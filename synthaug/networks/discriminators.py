@@ -1,15 +1,68 @@
-"""The projection discriminator (Miyato & Koyama 2018, "cGANs with projection discriminator")."""
+"""Discriminators: what they have in common, and the one that is trained from scratch."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from typing import ClassVar, Literal
+
 from torch import Tensor, nn
 
-from synthaug.networks.blocks import ClassEmbedding
+from synthaug.errors import ConfigError
+from synthaug.networks.blocks import ClassEmbedding, activation
 from synthaug.networks.encoders import SmallResNet
 
 
-class ProjectionDiscriminator(nn.Module):
-    """Scores images: features of a residual network without normalisation, projected on the class's vector.
+class Discriminator(nn.Module, ABC):
+    """Scores images of known classes with one or more heads.
+
+    Attributes:
+        wants_penalty: Whether the game needs gradient penalties to converge with it.
+    """
+
+    wants_penalty: ClassVar[bool] = True
+
+    @abstractmethod
+    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
+        """Map images (B, C, H, W) and labels (B,) to scores (B, heads); higher means more real."""
+
+    @abstractmethod
+    def activations(self, images: Tensor) -> list[Tensor]:
+        """Return the feature maps of images (B, C, H, W), by which two images can be compared."""
+
+
+def make_discriminator(
+    kind: Literal["resnet", "projected"],
+    image_shape: tuple[int, int, int],
+    classes: int,
+    *,
+    width: int = 48,
+    network: str = "efficientnet_lite0",
+) -> Discriminator:
+    """Make a discriminator.
+
+    Args:
+        kind: ``"resnet"`` is trained from scratch; ``"projected"`` looks through a pretrained network.
+        image_shape: (C, H, W) of the images.
+        classes: Number of classes.
+        width: Channels at half resolution (resnet only).
+        network: The pretrained network (projected only).
+
+    Raises:
+        ConfigError: If the kind or the network is unknown.
+    """
+    if kind == "resnet":
+        return ProjectionDiscriminator(image_shape, classes, width=width)
+    if kind == "projected":
+        from synthaug.networks.projected import ProjectedDiscriminator
+
+        return ProjectedDiscriminator(image_shape, classes, network=network)
+    raise ConfigError(f"expected a discriminator 'resnet' or 'projected', but got {kind!r}.")
+
+
+class ProjectionDiscriminator(Discriminator):
+    """Features of a residual network without normalisation, projected on the class's vector.
+
+    Source: Miyato & Koyama 2018, "cGANs with projection discriminator".
 
     Args:
         image_shape: (C, H, W) of the images.
@@ -24,13 +77,17 @@ class ProjectionDiscriminator(nn.Module):
         super().__init__()
         self.backbone = SmallResNet(image_shape, width=width, normalise=False)
         self.project = nn.Linear(self.backbone.features, features)
-        self.score = nn.Linear(features, 1)
+        self.score = nn.Linear(features, 1, bias=False)  # a bias would cancel in the relativistic game
         self.embedding = ClassEmbedding(classes, features)
         # The backbone's map is flattened, so the vectors are scaled to keep scores of order one for any image size.
         self.scale = features**-0.5
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Map images (B, C, H, W) and labels (B,) to scores (B,); higher means more real."""
+        """Map images (B, C, H, W) and labels (B,) to scores (B, 1); higher means more real."""
         vector = self.project(self.backbone(images))
-        scores: Tensor = self.score(vector).squeeze(1) + (vector * self.embedding(labels)).sum(1) * self.scale
+        scores: Tensor = self.score(vector) + (vector * self.embedding(labels)).sum(1, keepdim=True) * self.scale
         return scores
+
+    def activations(self, images: Tensor) -> list[Tensor]:
+        """Return the maps after each block, the largest first."""
+        return [activation(features) for features in self.backbone.activations(images)]

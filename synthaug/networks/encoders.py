@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -21,8 +22,11 @@ def make_encoder(
     condition: int = 0,
     normalise: bool = True,
     pretrained: bool = False,
+    halvings: int | None = None,
 ) -> SmallResNet | TimmEncoder:
     """Make an encoder with attribute ``features``, the length of the vectors it returns.
+
+    It also has ``map_shape``, the (channels, height, width) of what its ``feature_map(images, condition)`` returns.
 
     Args:
         name: ``"small_resnet"``, or the name of any timm model (ResNet, EfficientNet, ViT, …).
@@ -31,6 +35,8 @@ def make_encoder(
         condition: Length of the condition vector (small ResNet only; a backbone sees none).
         normalise: Whether to use group normalisation (small ResNet only).
         pretrained: Whether to load timm's weights (downloaded by timm on first use).
+        halvings: How often the image is halved before the feature map is taken; left out, until its sides are
+            below 8 pixels. A timm backbone with it gives feature maps only, no pooled features.
 
     Returns:
         A module whose ``forward(images, condition)`` maps (B, C, H, W) to (B, features).
@@ -43,8 +49,8 @@ def make_encoder(
         784
     """
     if name == SMALL_RESNET:
-        return SmallResNet(image_shape, width=width, condition=condition, normalise=normalise)
-    return TimmEncoder(name, image_shape, pretrained=pretrained)
+        return SmallResNet(image_shape, width=width, condition=condition, normalise=normalise, halvings=halvings)
+    return TimmEncoder(name, image_shape, pretrained=pretrained, halvings=halvings)
 
 
 class SmallResNet(nn.Module):
@@ -55,14 +61,21 @@ class SmallResNet(nn.Module):
         width: Channels at half resolution; see `widths`.
         condition: Length of the condition vector, 0 for none.
         normalise: Whether to use group normalisation.
+        halvings: Stop halving after this many.
     """
 
     def __init__(
-        self, image_shape: tuple[int, int, int], *, width: int = 64, condition: int = 0, normalise: bool = True
+        self,
+        image_shape: tuple[int, int, int],
+        *,
+        width: int = 64,
+        condition: int = 0,
+        normalise: bool = True,
+        halvings: int | None = None,
     ) -> None:
         super().__init__()
         channels, height, image_width = image_shape
-        sizes = pyramid(height, image_width)
+        sizes = pyramid(height, image_width, halvings)
         levels = widths(len(sizes), width)
         self.stem = nn.Conv2d(channels, levels[0], 3, padding=1)
         steps = list(zip(levels, [*levels[1:], levels[-1]], sizes, [*sizes[1:], sizes[-1]], strict=True))
@@ -70,29 +83,49 @@ class SmallResNet(nn.Module):
             ResidualBlock(c_in, c_out, s_in, s_out, condition=condition, normalise=normalise)
             for c_in, c_out, s_in, s_out in steps
         )
-        self.features = levels[-1] * sizes[-1][0] * sizes[-1][1]
+        self.map_shape = (levels[-1], *sizes[-1])
+        self.features = math.prod(self.map_shape)
 
     def forward(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
         """Map images (B, C, H, W) and conditions (B, condition) to features (B, features)."""
+        return self.feature_map(images, condition).flatten(1)
+
+    def feature_map(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Map images (B, C, H, W) and conditions (B, condition) to a feature map (B, *map_shape)."""
+        return activation(self.activations(images, condition)[-1])
+
+    def activations(self, images: Tensor, condition: Tensor | None = None) -> list[Tensor]:
+        """Return the maps after each block, the largest first."""
         h = self.stem(images)
+        maps = []
         for block in self.blocks:
             h = block(h, condition)
-        return activation(h).flatten(1)
+            maps.append(h)
+        return maps
 
 
 class TimmEncoder(nn.Module):
     """Any timm backbone as an encoder of images in [-1, 1].
 
     Convolutional backbones halve the image five times, so small images are enlarged to 32 pixels first; vision
-    transformers get a patch size that leaves at least 4×4 patches.
+    transformers get a patch size that leaves at least 4×4 patches, and their tokens make the feature map.
 
     Args:
         name: Name of a timm model.
         image_shape: (C, H, W) of the images.
         pretrained: Whether to load timm's weights.
+        halvings: How often the image is halved before the feature map is taken; left out, the backbone pools its
+            features to a vector.
     """
 
-    def __init__(self, name: str, image_shape: tuple[int, int, int], *, pretrained: bool = False) -> None:
+    def __init__(
+        self,
+        name: str,
+        image_shape: tuple[int, int, int],
+        *,
+        pretrained: bool = False,
+        halvings: int | None = None,
+    ) -> None:
         super().__init__()
         import timm
 
@@ -103,22 +136,49 @@ class TimmEncoder(nn.Module):
             )
         channels, height, width = image_shape
         patch = patch_size(height, width)
-        options = {"pretrained": pretrained, "num_classes": 0, "in_chans": channels}
+        options: dict[str, Any] = {"pretrained": pretrained, "in_chans": channels}
+        options |= {"num_classes": 0} if halvings is None else {"features_only": True}
         try:
             self.size: Size = (math.ceil(height / patch) * patch, math.ceil(width / patch) * patch)
             self.backbone = timm.create_model(name, **options, img_size=self.size, patch_size=patch)
         except TypeError:  # a convolutional backbone: it has no such arguments, and takes any size
             self.size = (max(32, height), max(32, width))
+            if halvings is not None:
+                options["out_indices"] = (_level(name, options, 2**halvings),)
             self.backbone = timm.create_model(name, **options)
         self.resizes = self.size != (height, width)
-        self.features = int(self.backbone.num_features)
+        self.pools = halvings is None
+        if halvings is None:
+            self.features = int(self.backbone.num_features)
+            self.map_shape = (self.features, 1, 1)
+        else:
+            self.map_shape = (int(self.backbone.feature_info.channels()[-1]), *pyramid(height, width, halvings)[-1])
+            self.features = math.prod(self.map_shape)
 
     def forward(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Map images (B, C, H, W) to pooled features (B, features); backbones see no condition."""
+        """Map images (B, C, H, W) to features (B, features), pooled ones if there are; backbones see no condition."""
+        return self.feature_map(images).flatten(1)
+
+    def feature_map(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
+        """Map images (B, C, H, W) to a feature map (B, *map_shape)."""
         if self.resizes:
             images = F.interpolate(images, size=self.size, mode="bilinear", align_corners=False, antialias=True)
-        features: Tensor = self.backbone(images)
+        if self.pools:
+            pooled: Tensor = self.backbone(images)
+            return pooled[:, :, None, None]
+        features: Tensor = self.backbone(images)[-1]
+        if features.shape[2:] != self.map_shape[1:]:
+            features = F.interpolate(features, size=self.map_shape[1:], mode="bilinear", align_corners=False)
         return features
+
+
+def _level(name: str, options: dict[str, Any], stride: int) -> int:
+    """Return the level of a convolutional backbone whose maps are ``stride`` times smaller than the image."""
+    import timm
+
+    strides = timm.create_model(name, **(options | {"pretrained": False})).feature_info.reduction()
+    fitting = [level for level, reduction in enumerate(strides) if reduction >= stride]
+    return fitting[0] if fitting else len(strides) - 1
 
 
 def patch_size(height: int, width: int) -> int:

@@ -17,6 +17,8 @@ class TrainingConfig(Config):
 
     Attributes:
         steps: Optimiser steps. With one model a class they are shared out evenly over the classes.
+        minutes: Stop after this many minutes of training, or after ``steps``, whichever comes first; with one model a
+            class shared out evenly over the classes. A resumed run gets its minutes anew.
         batch_size: Images a step, over all processes together.
         learning_rate: Of AdamW; each family's own default if left out.
         learning_rate_warmup: Steps over which the learning rate rises linearly.
@@ -33,6 +35,7 @@ class TrainingConfig(Config):
     """
 
     steps: int = 2000
+    minutes: float | None = None
     batch_size: int = 64
     learning_rate: float | None = None
     learning_rate_warmup: int = 100
@@ -52,10 +55,11 @@ class TrainingConfig(Config):
             self.require(getattr(self, name) >= 1, name, "a whole number of 1 or more")
         for name in ("learning_rate_warmup", "weight_decay", "checkpoint_every", "preview_every"):
             self.require(getattr(self, name) >= 0, name, "a number of 0 or more")
+        self.require(self.minutes is None or self.minutes > 0, "minutes", "a number above 0")
         self.require(self.learning_rate is None or self.learning_rate > 0, "learning_rate", "a number above 0")
         self.require(0 <= self.balance <= 1, "balance", "a number from 0 to 1")
         self.require(0 <= self.ema_decay < 1, "ema_decay", "a number from 0 to below 1")
 
 
-RESUMABLE = frozenset({"steps", "checkpoint_every", "preview_every", "log_every"})
+RESUMABLE = frozenset({"steps", "minutes", "checkpoint_every", "preview_every", "log_every"})
 """Settings that may change when a run is resumed: the weights at a given step do not depend on them."""

@@ -109,8 +109,8 @@ def fit(
     shown = progress and accelerator.is_main_process
     with Watcher(watched, training.steps, training.batch_size, shown) as watcher:
         members = _members(generator, dataset, training)
-        trained = _train(generator, members, accelerator, folder, resume, watcher)
-    trained.provenance = {"dataset": run["dataset"], "training": run["training"]}
+        trained, done = _train(generator, members, accelerator, folder, resume, watcher)
+    trained.provenance = {"dataset": run["dataset"], "training": run["training"] | {"steps": done}}
     trained = trained.to("cpu").eval().requires_grad_(False)
     if folder is not None:
         if accelerator.is_main_process:
@@ -158,7 +158,8 @@ def _members(generator: Generator, data: ImageDataset, config: TrainingConfig) -
         return
     whole, rest = divmod(config.steps, len(data.classes))
     for label, name in enumerate(data.classes):
-        share = config.replace(steps=max(1, whole + (label < rest)))
+        minutes = None if config.minutes is None else config.minutes / len(data.classes)
+        share = config.replace(steps=max(1, whole + (label < rest)), minutes=minutes)
         yield _Member(generator.member(label), data.only(label), share, label, name)
 
 
@@ -169,14 +170,15 @@ def _train(
     folder: Path | None,
     resume: bool,
     watcher: Watcher,
-) -> Generator:
-    """Train all members and return the generator with their averaged weights."""
-    offset = 0
+) -> tuple[Generator, int]:
+    """Train all members; return the generator with their averaged weights, and the steps that this took."""
+    offset = done = 0
     with stop_wish() as should_stop:
         for member in members:
             state = folder and folder / STATE_FOLDER
             if state and member.label is not None:
                 state /= f"{member.label:05d}"  # numbered, since a class name may not be fit for a path
+            member.generator.prepare(member.data)
             trainer = Trainer(member.generator, member.data, member.config, accelerator, state)
             if resume:
                 trainer.resume()
@@ -184,11 +186,12 @@ def _train(
             trainer.run(watcher, should_stop, member.label)
             trainer.average.finish(member.data)
             offset += member.config.steps
+            done += trainer.step
             if isinstance(generator, PerClassGenerator) and member.label is not None:
                 generator.members[member.label] = trainer.average.to("cpu")
             else:
                 generator = trainer.average
-    return generator
+    return generator, done
 
 
 def _check_data(data: ImageDataset, conditioning: str) -> None:

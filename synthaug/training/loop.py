@@ -8,6 +8,7 @@ seed and the step's number, so a run that was stopped goes on exactly as if it h
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -116,12 +117,14 @@ class Trainer:
         config = self.config
         sums: dict[str, Tensor] = {}
         since = self.step
+        time_is_up = _deadline(config.minutes)
         with torch.random.fork_rng():
-            while self.step < config.steps:
+            last = self.step >= config.steps
+            while not last:
                 for name, value in self._train_step().items():
                     sums[name] = sums.get(name, torch.zeros((), device=value.device)) + value
                 self.step += 1
-                last = self.step == config.steps
+                last = self.step == config.steps or self._together(time_is_up())
                 if self.step % config.log_every == 0 or last:
                     watcher.log(self.step, {name: value.item() / (self.step - since) for name, value in sums.items()})
                     sums, since = {}, self.step
@@ -131,6 +134,13 @@ class Trainer:
                     watcher.preview(self.step, self.average, self.data, label)
                 if should_stop() and not last:
                     self._interrupt()
+
+    def _together(self, wish: bool) -> bool:
+        """Whether any process wishes to stop, so that all of them stop after the same step."""
+        if self.accelerator.num_processes == 1 or self.config.minutes is None:
+            return wish
+        votes = torch.tensor([float(wish)], device=self.accelerator.device)
+        return bool(self.accelerator.reduce(votes, "sum").item() > 0)
 
     def _train_step(self) -> dict[str, Tensor]:
         config = self.config
@@ -209,3 +219,11 @@ class Trainer:
 
     def _modules(self) -> dict[str, Any]:
         return {"objective": self.objective, "ema": self.ema.module}
+
+
+def _deadline(minutes: float | None) -> Callable[[], bool]:
+    """Return a function that says whether so many minutes have passed since this call."""
+    if minutes is None:
+        return lambda: False
+    end = time.monotonic() + 60 * minutes
+    return lambda: time.monotonic() >= end

@@ -10,6 +10,7 @@ from synthaug.errors import ConfigError
 from synthaug.generators.gan import GAN, GANConfig
 from synthaug.generators.priors import MixturePrior
 from synthaug.generators.vae import VAE, VAEConfig
+from synthaug.networks import Discriminator
 
 
 def make_vae(**settings: object) -> VAE:
@@ -95,11 +96,14 @@ def test_gradient_penalty_is_that_of_its_definition() -> None:
     objective = gan.objective()
     weight = torch.randn(64, generator=torch.Generator().manual_seed(0), requires_grad=True)
 
-    class Linear(torch.nn.Module):
+    class Linear(Discriminator):
         def forward(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-            return images.flatten(1) @ weight
+            return images.flatten(1) @ weight[:, None]
 
-    objective.discriminator = Linear()  # type: ignore[assignment]
+        def activations(self, images: torch.Tensor) -> list[torch.Tensor]:
+            return [images]
+
+    objective.discriminator = Linear()
     loss = objective.discriminator_loss
     losses = loss(IMAGES, LABELS, 0)
     torch.testing.assert_close(losses["penalty"], 2 * weight.square().sum().detach())

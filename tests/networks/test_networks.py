@@ -24,7 +24,7 @@ def test_encoder_decoder_and_discriminator_fit_any_image(shape: tuple[int, int, 
     encoder = make_encoder("small_resnet", shape, width=8, condition=4)
     assert encoder(images, condition).shape == (2, encoder.features)
     assert Decoder(shape, 5, width=8, condition=4)(torch.randn(2, 5), condition).shape == images.shape
-    assert ProjectionDiscriminator(shape, 3, width=8)(images, torch.tensor([0, 2])).shape == (2,)
+    assert ProjectionDiscriminator(shape, 3, width=8)(images, torch.tensor([0, 2])).shape == (2, 1)
 
 
 @pytest.mark.parametrize("name", ["test_resnet", "test_efficientnet", "test_vit"])

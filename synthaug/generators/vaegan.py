@@ -1,0 +1,121 @@
+"""The VAE-GAN hybrid, class-conditional (Larsen et al. 2016, "Autoencoding beyond pixels using a learned similarity").
+
+A VAE whose decoder is a GAN's generator too: a discriminator sees real images beside reconstructions and samples, and
+its features say, beside the pixels, how alike image and reconstruction are. Encoder and latent space stay the VAE's;
+what the pixels' term blurs, the discriminator wants back.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from synthaug.generators.adversarial import AdversarialConfig, discriminate, pretend
+from synthaug.generators.base import Phase
+from synthaug.generators.registry import register_family
+from synthaug.generators.vae import VAE, VAEConfig, VAEObjective, reparameterise
+from synthaug.networks import make_discriminator
+
+
+@dataclasses.dataclass(frozen=True)
+class VAEGANConfig(AdversarialConfig, VAEConfig):
+    """Settings of the VAE-GAN, beside those of the VAE and of the discriminator.
+
+    Attributes:
+        adversarial: Weight of the adversarial term, for each value of the image.
+        feature_matching: Weight of the distance between the discriminator's features of image and reconstruction,
+            for each value of the image.
+    """
+
+    adversarial: float = 0.1
+    feature_matching: float = 1.0
+
+    def validate(self) -> None:
+        """Check the ranges."""
+        super().validate()
+        for name in ("adversarial", "feature_matching"):
+            self.require(getattr(self, name) >= 0, name, "a number of 0 or more")
+
+
+@register_family("vaegan")
+class VAEGAN(VAE):
+    """A VAE with sharper pictures; the discriminator lives in the objective and is not saved with it.
+
+    Example:
+        >>> vaegan = VAEGAN(VAEGANConfig(width=8), classes=["cat", "dog"], image_shape=(3, 32, 32))
+        >>> vaegan.sample({"cat": 2}).shape
+        torch.Size([2, 3, 32, 32])
+    """
+
+    config_class = VAEGANConfig
+    config: VAEGANConfig
+
+    def objective(self) -> VAEGANObjective:
+        """The evidence lower bound and the adversarial game."""
+        return VAEGANObjective(self)
+
+
+class VAEGANObjective(VAEObjective):
+    """Two updates a step: the discriminator's, then that of encoder and decoder together."""
+
+    generator: VAEGAN
+
+    def __init__(self, generator: VAEGAN) -> None:
+        super().__init__(generator)
+        config = generator.config
+        self.discriminator = make_discriminator(
+            config.discriminator,
+            generator.image_shape,
+            len(generator.classes),
+            width=config.discriminator_width,
+            network=config.discriminator_network,
+        )
+
+    def phases(self) -> tuple[Phase, ...]:
+        """Discriminator first, without momentum, as the game rotates; then the VAE."""
+        return (
+            Phase("discriminator", (self.discriminator,), self.discriminator_loss, 5e-4, betas=(0.0, 0.99)),
+            Phase("vae", (self.generator,), self.generator_loss, 5e-4, betas=(0.5, 0.99)),
+        )
+
+    def discriminator_loss(self, images: Tensor, labels: Tensor, step: int) -> dict[str, Tensor]:
+        """Return ``loss``, the mean ``margin`` of real over generated images, and the ``penalty`` when it is due."""
+        with torch.no_grad():
+            restored = torch.tanh(self.generator.logits(reparameterise(self.generator.encode(images, labels)), labels))
+            fakes = self._half_sampled(restored, labels)
+        return discriminate(self.discriminator, self.generator.config, images, fakes, labels, step)
+
+    def generator_loss(self, images: Tensor, labels: Tensor, step: int) -> dict[str, Tensor]:
+        """Return the VAE's losses and ``adversarial`` and ``features``, the two that the discriminator gives."""
+        config = self.generator.config
+        size = images[0].numel()
+        posterior = self.generator.encode(images, labels)
+        logits = self.generator.logits(reparameterise(posterior), labels)
+        losses = self.with_kl(self.reconstruction(logits, images), posterior, step)
+        restored = torch.tanh(logits)
+        adversarial = pretend(self.discriminator, config, images, self._half_sampled(restored, labels), labels)
+        with torch.no_grad():
+            wanted = self.discriminator.activations(images)
+        features = self._feature_distance(self.discriminator.activations(restored), wanted)
+        loss = losses["loss"] + size * (config.adversarial * adversarial + config.feature_matching * features)
+        return losses | {"loss": loss, "adversarial": adversarial.detach(), "features": features.detach()}
+
+    def _half_sampled(self, restored: Tensor, labels: Tensor) -> Tensor:
+        """Replace every other reconstruction by a sample from N(0, I), so that both are to look real."""
+        z = torch.randn(len(labels), self.generator.latent_size, device=labels.device)
+        samples = self.generator.reconstruct(z[1::2], labels[1::2])
+        mixed = restored.clone()
+        mixed[1::2] = samples
+        return mixed
+
+    @staticmethod
+    def _feature_distance(features: list[Tensor], wanted: list[Tensor]) -> Tensor:
+        """Mean squared distance over the layers, each relative to how large the wanted features are."""
+        distances = [
+            F.mse_loss(map_.float(), target.float()) / target.float().square().mean().clamp(min=1e-6)
+            for map_, target in zip(features, wanted, strict=True)
+        ]
+        return torch.stack(distances).mean()
