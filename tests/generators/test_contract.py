@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from synthaug.errors import ConfigError, FormatError, LabelError
+from synthaug.errors import ConfigError, DataError, FormatError, LabelError
 from synthaug.generators import Generator, load, make_generator, save
 
 CLASSES = ["cat", "dog", "../bird"]
@@ -153,6 +153,54 @@ def test_narrow_sampling_varies_less(family: str, tiny: dict[str, object]) -> No
     generator = make(family, tiny)
     spread = [generator.with_sampling(temperature=t).sample({"cat": 32}).float().std(0).mean() for t in (0.1, 1.0)]
     assert spread[0] < spread[1]
+
+
+def test_a_sample_is_the_decoded_code_of_its_name(generator: Generator) -> None:
+    labels, indices = np.array([0, 1, 1, 2]), np.array([0, 0, 5, 3])
+    codes = generator.draw_codes(labels, indices, seed=2)
+    assert codes.shape == (4, generator.latent_size)
+    assert codes.dtype == np.float32
+    decoded = generator.decode_codes(codes, labels)
+    assert np.array_equal(decoded, generator.sample_named(labels, indices, seed=2))
+    assert np.array_equal(generator.decode_codes(codes[2:3], labels[2:3]), decoded[2:3])
+
+
+def test_wrong_codes_images_and_labels_are_refused(generator: Generator) -> None:
+    images, labels = np.zeros((2, 10, 12, 1), np.uint8), np.array([0, 1])
+    with pytest.raises(DataError, match=f"{generator.latent_size}"):
+        generator.decode_codes(np.zeros((2, generator.latent_size + 1)), labels)
+    with pytest.raises(LabelError, match="from 0 to 2"):
+        generator.decode_codes(np.zeros((2, generator.latent_size)), np.array([0, 3]))
+    if generator.has_encoder:
+        with pytest.raises(DataError, match="image_size"):
+            generator.encode_images(images[:, :5], labels)
+        with pytest.raises(LabelError, match="from 0 to 2"):
+            generator.encode_images(images, np.array([-1, 0]))
+    else:
+        with pytest.raises(ConfigError, match="has none"):
+            generator.encode_images(images, labels)
+
+
+def test_codes_of_images_do_not_depend_on_their_neighbours(generator: Generator) -> None:
+    if not generator.has_encoder:
+        return
+    images = np.random.default_rng(0).integers(0, 256, (70, 10, 12, 1), dtype=np.uint8)
+    labels = np.arange(70) % 3
+    means, variances = generator.encode_images(images, labels)
+    assert means.shape == variances.shape == (70, generator.latent_size)
+    assert np.isfinite(means).all()
+    assert (variances >= 0).all()
+    alone, _ = generator.encode_images(images[66:67], labels[66:67])
+    assert np.array_equal(alone[0], means[66])
+    assert not np.array_equal(means[0], means[3])
+
+
+def test_gradients_reach_codes(family: str, tiny: dict[str, object]) -> None:
+    generator = make(family, tiny)
+    z = torch.randn(2, generator.latent_size, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    generator.reconstruct(z, torch.tensor([0, 2])).sum().backward()
+    assert z.grad is not None
+    assert z.grad.abs().sum() > 0
 
 
 def test_gradients_reach_every_parameter(family: str, tiny: dict[str, object]) -> None:
