@@ -18,6 +18,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from synthaug.data import ImageDataset as ImageDataset
     from synthaug.errors import SynthaugError as SynthaugError
+    from synthaug.evaluation import compare as compare
     from synthaug.generators import Generator as Generator
     from synthaug.generators import list_families as list_families
     from synthaug.generators import load as load
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "ImageDataset": "synthaug.data",
     "SynthaugError": "synthaug.errors",
+    "compare": "synthaug.evaluation",
     "Generator": "synthaug.generators",
     "list_families": "synthaug.generators",
     "load": "synthaug.generators",

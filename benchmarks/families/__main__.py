@@ -71,7 +71,7 @@ def _row(name: str, plan: dict[str, Any], work: Path, seed: int) -> dict[str, An
     if name != REAL:
         generator, made = _generator(name, plan, train, work, seed)
         started = time.process_time()
-        counts = {label: int(count) for label, count in enumerate(train.class_counts)}
+        counts: dict[str | int, int] = {label: int(count) for label, count in enumerate(train.class_counts)}
         bank = synthaug.generate(generator, counts=counts, seed=seed, out=work / f"{name}-bank", overwrite=True)
         made["sampling_cpu_minutes"] = round((time.process_time() - started) / 60, 2)
         source = ImageDataset.from_arrays(bank.images, bank.labels, bank.classes, name=name)

@@ -70,9 +70,18 @@ class PlainVAE(Generator):
         """A code."""
         return LATENT
 
-    def decode(self, noise: Tensor, labels: Tensor) -> Tensor:
+    @property
+    def latent_size(self) -> int:
+        """A code."""
+        return LATENT
+
+    def codes(self, noise: Tensor, labels: Tensor) -> Tensor:
+        """Take the noise for codes."""
+        return noise
+
+    def reconstruct(self, z: Tensor, labels: Tensor) -> Tensor:
         """Decode codes."""
-        images: Tensor = self.decoder(noise)
+        images: Tensor = self.decoder(z)
         return 2 * images - 1
 
     def objective(self) -> Objective:

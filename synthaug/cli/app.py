@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 
 from synthaug import __version__
-from synthaug.cli import demo, fit, generate
+from synthaug.cli import anomalies, compare, compress, demo, denoise, fit, generate, interpolate, search, upscale
 from synthaug.cli.settings import SettingsCommand
 from synthaug.errors import SynthaugError
 
@@ -63,6 +63,13 @@ def _options(
 
 app.command("fit", cls=SettingsCommand)(fit.run)
 app.command("generate", cls=SettingsCommand)(generate.run)
+app.command("interpolate", cls=SettingsCommand)(interpolate.run)
+app.command("compare", cls=SettingsCommand)(compare.run)
+app.command("search", cls=SettingsCommand)(search.run)
+app.command("compress", cls=SettingsCommand)(compress.run)
+app.command("denoise", cls=SettingsCommand)(denoise.run)
+app.command("upscale", cls=SettingsCommand)(upscale.run)
+app.command("anomalies", cls=SettingsCommand)(anomalies.run)
 app.command("demo")(demo.run)
 
 

@@ -79,3 +79,35 @@ def shard(text: str | None) -> tuple[int, int] | None:
     if not number.isdecimal() or not parts.isdecimal():
         raise ConfigError(f"--shard: expected K/N, such as 1/4 for the first of four parts, but got {text!r}.")
     return int(number), int(parts)
+
+
+def indices(text: str | None) -> list[int] | None:
+    """Read positions such as ``0,4,10-12``.
+
+    Raises:
+        ConfigError: If it is something else.
+
+    Example:
+        >>> indices("0,4,10-12")
+        [0, 4, 10, 11, 12]
+    """
+    if text is None:
+        return None
+    positions: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise ConfigError(f"--index: expected positions such as 0,4,10-12, but got {text!r}.")
+        positions += range(int(first), int(last or first) + 1)
+    return positions
+
+
+def labels(texts: Sequence[str] | None, classes: Sequence[str]) -> str | int | list[str | int] | None:
+    """Read the classes of images: one for all, or one for each; a name that is no class, but a number, is a label.
+
+    Example:
+        >>> labels(["boot", "0"], ["sneaker", "boot"])
+        ['boot', 0]
+    """
+    keys: list[str | int] = [int(text) if text not in classes and text.isdecimal() else text for text in texts or ()]
+    return (keys[0] if len(keys) == 1 else keys) if keys else None

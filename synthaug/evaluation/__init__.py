@@ -1,12 +1,14 @@
-"""Does it help? Classifiers trained with and without samples, and honest statistics about the difference."""
+"""Does it help? Classifiers with and without samples; how close samples are to real images; families side by side."""
 
 from __future__ import annotations
 
 from synthaug.evaluation.augmentation import AUGMENTATIONS, Augmentation
 from synthaug.evaluation.classifier import Classifier, fit_classifier, train_classifier
 from synthaug.evaluation.classifier_settings import ClassifierConfig, ClassifierResult
+from synthaug.evaluation.comparison import Comparison, compare
 from synthaug.evaluation.environment import describe_environment
 from synthaug.evaluation.policy import Policy
+from synthaug.evaluation.quality import Fidelity, extract_features, measure_fidelity, relative_sharpness
 from synthaug.evaluation.scores import Scores, score
 from synthaug.evaluation.selection import Choice, choose, tune_classifier
 from synthaug.evaluation.statistics import PairedDifference, paired_difference
@@ -18,13 +20,19 @@ __all__ = [
     "Classifier",
     "ClassifierConfig",
     "ClassifierResult",
+    "Comparison",
+    "Fidelity",
     "PairedDifference",
     "Policy",
     "Scores",
     "choose",
+    "compare",
     "describe_environment",
+    "extract_features",
     "fit_classifier",
+    "measure_fidelity",
     "paired_difference",
+    "relative_sharpness",
     "score",
     "train_classifier",
     "tune_classifier",

@@ -8,7 +8,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
-_PACKAGES = ("synthaug", "torch", "torchvision", "timm", "accelerate", "numpy", "scikit-learn")
+_PACKAGES = ("synthaug", "torch", "torchvision", "timm", "accelerate", "torchmetrics", "numpy", "scikit-learn")
 
 
 def describe_environment() -> dict[str, Any]:

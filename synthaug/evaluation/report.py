@@ -67,11 +67,19 @@ class Report:
             f"<p>{html.escape(detail)}</p></section>"
         )
 
-    def table(self, heading: str, columns: Sequence[str], rows: Sequence[Sequence[str]], note: str = "") -> None:
-        """Add a table; the last row is set off as the difference."""
+    def table(
+        self,
+        heading: str,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[str]],
+        note: str = "",
+        *,
+        difference: bool = True,
+    ) -> None:
+        """Add a table; its last row is set off, when it is the difference of those above."""
         head = "".join(f"<th>{html.escape(column)}</th>" for column in columns)
         body = "".join(
-            f"<tr{' class=difference' if row is rows[-1] else ''}>"
+            f"<tr{' class=difference' if difference and row is rows[-1] else ''}>"
             + "".join(f"<td>{html.escape(cell)}</td>" for cell in row)
             + "</tr>"
             for row in rows

@@ -150,7 +150,8 @@ class EncoderDecoder(Generator):
         """Draw codes from the prior."""
         if self.sampling.prior == "normal":
             return noise[:, 1 : 1 + self.latent_size] * self.sampling.temperature
-        return self.prior(noise[:, : self.prior.noise_size], labels, self.sampling.temperature)
+        codes: Tensor = self.prior(noise[:, : self.prior.noise_size], labels, self.sampling.temperature)
+        return codes
 
     def reconstruct(self, z: Tensor, labels: Tensor) -> Tensor:
         """Map codes (B, latent_size) to images (B, C, H, W) in [-1, 1]."""
@@ -159,7 +160,7 @@ class EncoderDecoder(Generator):
     def logits(self, z: Tensor, labels: Tensor) -> Tensor:
         """Map codes to unbounded images: half the log-odds of white, whose tanh is the image in [-1, 1]."""
         condition = self.embedding(labels)
-        start = torch.cat([z, condition], 1) if self.code_shape is None else z.unflatten(1, self.code_shape)
+        start = torch.cat([z, condition], 1) if self.code_shape is None else z.view(-1, *self.code_shape)
         images: Tensor = self.decoder(start, condition).float()
         return images
 
