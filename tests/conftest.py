@@ -18,7 +18,7 @@ TINY = {
     "autoencoder": {"width": 8, "latent_dim": 6, "class_dim": 4, "components": 2},
     "vaegan": {"width": 8, "discriminator_width": 8, "latent_dim": 6, "class_dim": 4, "components": 2},
     "gan": {"width": 8, "discriminator_width": 8, "latent_dim": 6, "class_dim": 4},
-    "diffusion": {"channels": (4, 8), "patch": 2},
+    "diffusion": {"channels": (4, 8), "patch": 4},
 }
 """Small settings of each family; a family without an entry is tested with its defaults."""
 

@@ -9,7 +9,21 @@ import typer
 from typer.core import TyperGroup
 
 from synthaug import __version__
-from synthaug.cli import anomalies, compare, compress, demo, denoise, fit, generate, interpolate, search, upscale
+from synthaug.cli import (
+    anomalies,
+    compare,
+    compress,
+    demo,
+    denoise,
+    edit,
+    fit,
+    generate,
+    impute,
+    interpolate,
+    search,
+    upscale,
+    vary,
+)
 from synthaug.cli.settings import SettingsCommand
 from synthaug.errors import SynthaugError
 
@@ -70,6 +84,9 @@ app.command("compress", cls=SettingsCommand)(compress.run)
 app.command("denoise", cls=SettingsCommand)(denoise.run)
 app.command("upscale", cls=SettingsCommand)(upscale.run)
 app.command("anomalies", cls=SettingsCommand)(anomalies.run)
+app.command("edit", cls=SettingsCommand)(edit.run)
+app.command("impute", cls=SettingsCommand)(impute.run)
+app.command("vary", cls=SettingsCommand)(vary.run)
 app.command("demo")(demo.run)
 
 

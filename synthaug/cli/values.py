@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 
 from synthaug.errors import ConfigError
@@ -111,3 +112,36 @@ def labels(texts: Sequence[str] | None, classes: Sequence[str]) -> str | int | l
     """
     keys: list[str | int] = [int(text) if text not in classes and text.isdecimal() else text for text in texts or ()]
     return (keys[0] if len(keys) == 1 else keys) if keys else None
+
+
+def amounts(text: str) -> list[float]:
+    """Read ``-2,-1,0,1,2``.
+
+    Raises:
+        ConfigError: If it is something else.
+
+    Example:
+        >>> amounts("-1,0.5")
+        [-1.0, 0.5]
+    """
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError:
+        values = []
+    if not values or not all(map(math.isfinite, values)):
+        raise ConfigError(f"--amounts: expected numbers such as -2,-1,0,1,2, but got {text!r}.")
+    return values
+
+
+def direction(text: str) -> tuple[str, float | None]:
+    """Read ``smile.json`` or ``smile.json=1.5``: a file, and how far to move along it.
+
+    Example:
+        >>> direction("smile.json=-1"), direction("smile.json")
+        (('smile.json', -1.0), ('smile.json', None))
+    """
+    file, equals, number = text.rpartition("=")
+    try:
+        return (file, float(number)) if equals else (text, None)
+    except ValueError:
+        return text, None

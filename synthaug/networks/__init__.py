@@ -9,16 +9,23 @@ from synthaug.networks.decoders import Decoder
 from synthaug.networks.diffaugment import diff_augment
 from synthaug.networks.discriminators import Discriminator, ProjectionDiscriminator, make_discriminator
 from synthaug.networks.encoders import SmallResNet, TimmEncoder, make_encoder
+from synthaug.networks.perceptual import PerceptualDistance
+from synthaug.networks.pretrained import PretrainedNetwork, load_pretrained
+from synthaug.networks.projected import ProjectedDiscriminator
 
 __all__ = [
     "ClassEmbedding",
     "Decoder",
     "Discriminator",
+    "PerceptualDistance",
+    "PretrainedNetwork",
+    "ProjectedDiscriminator",
     "ProjectionDiscriminator",
     "ResidualBlock",
     "SmallResNet",
     "TimmEncoder",
     "diff_augment",
+    "load_pretrained",
     "make_discriminator",
     "make_encoder",
     "pyramid",

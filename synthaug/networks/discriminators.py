@@ -7,9 +7,11 @@ from typing import ClassVar, Literal
 
 from torch import Tensor, nn
 
-from synthaug.errors import ConfigError
+from synthaug.errors import ConfigError, did_you_mean
 from synthaug.networks.blocks import ClassEmbedding, activation
 from synthaug.networks.encoders import SmallResNet
+
+_KINDS = ("resnet", "projected")
 
 
 class Discriminator(nn.Module, ABC):
@@ -56,7 +58,9 @@ def make_discriminator(
         from synthaug.networks.projected import ProjectedDiscriminator
 
         return ProjectedDiscriminator(image_shape, classes, network=network)
-    raise ConfigError(f"expected a discriminator 'resnet' or 'projected', but got {kind!r}.")
+    raise ConfigError(
+        f"expected a discriminator 'resnet' or 'projected', but got {kind!r}.{did_you_mean(kind, _KINDS)}"
+    )
 
 
 class ProjectionDiscriminator(Discriminator):

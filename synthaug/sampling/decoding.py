@@ -8,11 +8,12 @@ spinning: on two cores with other work on them they were ten times slower). The 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from synthaug.sampling.job import Block, Job, Shard, multiple_of_chunk
 from synthaug.threads import map_ahead
@@ -26,8 +27,18 @@ _MOST_THREADS = 16
 
 
 @contextlib.contextmanager
-def decoded_blocks(generator: ImageGenerator, job: Job, shards: list[Shard]) -> Iterator[Iterator[Block]]:
-    """Yield an iterator over the decoded samples of some shards, in order, a few megabytes at a time."""
+def decoded_blocks(
+    generator: ImageGenerator, job: Job, shards: list[Shard], make: Callable[[slice], NDArray[np.uint8]] | None = None
+) -> Iterator[Iterator[Block]]:
+    """Yield an iterator over the decoded samples of some shards, in order, a few megabytes at a time.
+
+    Args:
+        generator: What decodes them.
+        job: What is made.
+        shards: Those of the job's shards that are still to be made.
+        make: Makes the images (N, H, W, C) of some rows of the plan, called in several threads; left out, they are the
+            samples that the plan names.
+    """
     size = multiple_of_chunk(_BLOCK_BYTES // int(np.prod(job.image_shape)), _MOST_PER_BLOCK)
 
     def cut() -> Iterator[tuple[Shard, int]]:
@@ -35,11 +46,13 @@ def decoded_blocks(generator: ImageGenerator, job: Job, shards: list[Shard]) -> 
             for start in range(shard.start, shard.stop, size):
                 yield shard, start
 
+    def named(rows: slice) -> NDArray[np.uint8]:
+        return generator.sample_named(job.plan.labels[rows], job.plan.indices[rows], job.seed)
+
     def decode(place: tuple[Shard, int]) -> Block:
         shard, start = place
         rows = slice(start, min(start + size, shard.stop))
-        images = generator.sample_named(job.plan.labels[rows], job.plan.indices[rows], job.seed)
-        return Block(shard, start, images)
+        return Block(shard, start, (make or named)(rows))
 
     on_processor = generator.device.type == "cpu"
     kernel_threads, was_training = torch.get_num_threads(), generator.training

@@ -28,7 +28,44 @@ NOTHING = -1
 _scratch = threading.local()
 
 
-class ClassSampler:
+class LabelReader:
+    """Reads the labels that come with images, in whatever form an ecosystem has them.
+
+    Args:
+        classes: Names of the classes, in the order of their labels.
+    """
+
+    def __init__(self, classes: Sequence[str]) -> None:
+        self.classes = tuple(classes)
+
+    def label(self, value: Any) -> int:
+        """Return a label given as integer, NumPy or torch scalar, or class name.
+
+        Raises:
+            LabelError: If it is none of these, or out of range.
+        """
+        if type(value) is int and 0 <= value < len(self.classes):
+            return value
+        if np.ndim(value) != 0:
+            raise LabelError(f"expected one label, but got an array of shape {tuple(np.shape(value))}.")
+        return class_index(value, self.classes)
+
+    def labels(self, values: Any) -> NDArray[np.int64]:
+        """Return the labels (N,) of a batch, given as tensor, array or sequence.
+
+        Raises:
+            LabelError: If they are not integers (one-hot or mixed labels, say) or out of range.
+        """
+        array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+        if array.ndim != 1 or array.dtype.kind not in "iu":
+            raise LabelError(
+                f"expected integer labels of shape (N,), but got {array.dtype} of shape {array.shape}. "
+                "Place the transform before whatever makes labels one-hot or mixes them."
+            )
+        return check_labels(array, self.classes)
+
+
+class ClassSampler(LabelReader):
     """Chooses samples of a wanted class and gives them in a wanted shape.
 
     Pickles as cheaply as its bank does, and opens the bank's files in each process at the first draw.
@@ -53,7 +90,7 @@ class ClassSampler:
 
     def __init__(self, bank: SampleBank | str | os.PathLike[str], classes: Sequence[str] | None = None) -> None:
         self.bank = bank if isinstance(bank, SampleBank) else SampleBank.open(os.fspath(bank))
-        self.classes = self.bank.classes
+        super().__init__(self.bank.classes)
         self.image_shape = self.bank.image_shape
         if classes is not None:
             check_same_classes(classes, self.classes)
@@ -81,32 +118,6 @@ class ClassSampler:
         """Rows sorted by class (N,), where each class starts among them, and how many it has."""
         order = self._open()
         return order, np.array(self._starts, dtype=np.int64), np.array(self._counts, dtype=np.int64)
-
-    def label(self, value: Any) -> int:
-        """Return a label given as integer, NumPy or torch scalar, or class name.
-
-        Raises:
-            LabelError: If it is none of these, or out of range.
-        """
-        if type(value) is int and 0 <= value < len(self.classes):
-            return value
-        if np.ndim(value) != 0:
-            raise LabelError(f"expected one label, but got an array of shape {tuple(np.shape(value))}.")
-        return class_index(value, self.classes)
-
-    def labels(self, values: Any) -> NDArray[np.int64]:
-        """Return the labels (N,) of a batch, given as tensor, array or sequence.
-
-        Raises:
-            LabelError: If they are not integers (one-hot or mixed labels, say) or out of range.
-        """
-        array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
-        if array.ndim != 1 or array.dtype.kind not in "iu":
-            raise LabelError(
-                f"expected integer labels of shape (N,), but got {array.dtype} of shape {array.shape}. "
-                "Place the transform before whatever makes labels one-hot or mixes them."
-            )
-        return check_labels(array, self.classes)
 
     def choose(self, label: int, p: float, draw: float) -> int:
         """Return the row of a sample of class ``label`` with probability ``p``, else `NOTHING`.
@@ -150,23 +161,23 @@ class ClassSampler:
         return gathered if shape == self.image_shape else fit(gathered, shape)
 
 
-def check_same_classes(expected: Sequence[str], found: Sequence[str]) -> None:
-    """Raise `LabelError` unless a bank's classes are the training data's, in the same order."""
+def check_same_classes(expected: Sequence[str], found: Sequence[str], what: str = "bank") -> None:
+    """Raise `LabelError` unless a bank's or generator's classes are the training data's, in the same order."""
     expected, found = tuple(expected), tuple(found)
     if expected == found:
         return
     if sorted(expected) == sorted(found):
         label = next(label for label, name in enumerate(expected) if name != found[label])
-        reason = f"label {label} is {expected[label]!r} in the data and {found[label]!r} in the bank"
+        reason = f"label {label} is {expected[label]!r} in the data and {found[label]!r} in the {what}"
     else:
         reason = (
             f"only in the data: {sorted(set(expected) - set(found))[:5]}, "
-            f"only in the bank: {sorted(set(found) - set(expected))[:5]}"
+            f"only in the {what}: {sorted(set(found) - set(expected))[:5]}"
         )
     raise LabelError(
-        f"expected a bank with the {len(expected)} classes of the data, but its {len(found)} classes differ "
+        f"expected a {what} with the {len(expected)} classes of the data, but its {len(found)} classes differ "
         f"({reason}). "
-        "Use a bank that was generated from a generator fitted to this data."
+        f"Use a {what} that was made from this data."
     )
 
 

@@ -7,6 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+import numpy as np
+from numpy.typing import NDArray
+
 from synthaug.errors import ConfigError, GenerationInterrupted, OutputExistsError
 from synthaug.labels import ClassKey
 from synthaug.sampling.bank import SampleBank
@@ -110,9 +113,8 @@ def generate(
         >>> bank = synthaug.generate(gen, counts={"boot": 20}, seed=1, out="boots")  # doctest: +SKIP
     """
     target = Path(out).expanduser().resolve()
-    make_writer = writer_class(format)
-    if not isinstance(seed, int) or isinstance(seed, bool) or not -(1 << 63) <= seed < 1 << 63:
-        raise ConfigError(f"seed: expected an integer of 64 bits, but got {seed!r}.")
+    writer_class(format)  # an unknown format is refused before a generator is loaded
+    check_seed(seed)
     if isinstance(gen, (str, Path)):
         gen = load_generator(gen, device)
     plan = plan_samples(gen.classes, per_class, counts, balance)
@@ -128,15 +130,47 @@ def generate(
         shard_size=choose_shard_size(gen.image_shape, shard_size),
         part=shard,
     )
+    write_output(gen, job, target, overwrite=overwrite, progress=progress)
+    return SampleBank.open(target) if format == "bank" else target
+
+
+def check_seed(seed: int) -> None:
+    """Raise `ConfigError` unless a seed is an integer of 64 bits."""
+    if not isinstance(seed, int) or isinstance(seed, bool) or not -(1 << 63) <= seed < 1 << 63:
+        raise ConfigError(f"seed: expected an integer of 64 bits, but got {seed!r}.")
+
+
+def write_output(
+    gen: Generator,
+    job: Job,
+    target: Path,
+    *,
+    overwrite: bool,
+    progress: bool,
+    make: Callable[[slice], NDArray[np.uint8]] | None = None,
+) -> None:
+    """Write what a job says: it appears whole or not at all, and the same call goes on with what a kill left.
+
+    Args:
+        gen: What decodes the images.
+        job: What is made.
+        target: Folder to write.
+        overwrite: Replace what is there.
+        progress: Show a progress bar on stderr when that is a terminal.
+        make: Makes the images of some rows; see `synthaug.sampling.decoding.decoded_blocks`.
+
+    Raises:
+        OutputExistsError: If ``target`` holds data, or an unfinished run with other settings waits beside it.
+        GenerationInterrupted: On Ctrl-C; what is finished is kept.
+    """
     _refuse_output(target, job, overwrite)
     with JournaledFolder.open(target, job.manifest(), overwrite) as folder:
-        writer = make_writer(folder.path, job)
+        writer = writer_class(job.format)(folder.path, job)
         with _explain_interrupt(folder, target, len(job.shards())), sample_progress(len(job.plan), progress) as advance:
-            _write_missing(gen, job, writer, folder, advance)
+            _write_missing(gen, job, writer, folder, advance, make)
         writer.finish()
         publish(folder.path, target)
     folder.forget(target)
-    return SampleBank.open(target) if format == "bank" else target
 
 
 def load_generator(path: str | Path, device: str | None = None) -> Generator:
@@ -149,13 +183,18 @@ def load_generator(path: str | Path, device: str | None = None) -> Generator:
 
 
 def _write_missing(
-    gen: Generator, job: Job, writer: Writer, folder: JournaledFolder, advance: Callable[[int], None]
+    gen: Generator,
+    job: Job,
+    writer: Writer,
+    folder: JournaledFolder,
+    advance: Callable[[int], None],
+    make: Callable[[slice], NDArray[np.uint8]] | None,
 ) -> None:
     shards = job.shards()
     todo = [shard for shard in shards if shard.number not in folder.done]
     advance(sum(len(shard) for shard in shards) - sum(len(shard) for shard in todo))
 
-    with decoded_blocks(gen, job, todo) as blocks:
+    with decoded_blocks(gen, job, todo, make) as blocks:
 
         def blocks_of(shard: Shard) -> Iterator[Block]:
             # Ends with the shard's last block, before the next is asked for: its failure must not cost this shard.

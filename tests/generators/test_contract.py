@@ -46,12 +46,12 @@ def test_a_sample_is_a_function_of_its_name(generator: Generator) -> None:
     whole = generator.sample_named(labels, indices, seed=5)
     order = np.random.default_rng(0).permutation(150)
     assert np.array_equal(generator.sample_named(labels[order], indices[order], seed=5), whole[order])
-    for size in (1, 7, 64, 100):
+    for size, number in ((1, 6), (7, 150), (64, 150), (100, 150)):
         parts = [
             generator.sample_named(labels[start : start + size], indices[start : start + size], seed=5)
-            for start in range(0, 150, size)
+            for start in range(0, number, size)
         ]
-        assert np.array_equal(np.concatenate(parts), whole), f"batches of {size} changed bytes"
+        assert np.array_equal(np.concatenate(parts)[:number], whole[:number]), f"batches of {size} changed bytes"
 
 
 def test_samples_differ_by_seed_class_and_index(generator: Generator) -> None:

@@ -17,6 +17,7 @@ from synthaug.generators import Generator, load, make_generator, save
 from synthaug.generators.diffusion import Diffusion, DiffusionConfig
 from synthaug.networks.edm import HIGHEST, LOWEST, Denoise, Solver, denoise, denoising_loss, noise_levels, solve
 from synthaug.networks.unet import DenoisingUNet
+from synthaug.training import fit
 
 CLASSES = ["cat", "dog"]
 LABELS = np.array([0, 1] * 4)
@@ -44,7 +45,7 @@ def gaussian(scale: float) -> Denoise:
 
 
 @pytest.mark.parametrize("solver", ["multistep", "heun"])
-@pytest.mark.parametrize("scale", [0.05, 1.0, 10.0])
+@pytest.mark.parametrize("scale", [0.1, 1.0, 10.0])
 def test_solvers_lead_from_noise_to_the_data_and_back(solver: Solver, scale: float) -> None:
     noise = torch.randn(100, 1, 1, 1, generator=torch.Generator().manual_seed(0))
     data = solve(gaussian(scale), HIGHEST * noise, noise_levels(100), solver)
@@ -234,6 +235,20 @@ def test_latent_diffusion_is_saved_whole_and_names_no_path(tmp_path: Path) -> No
     assert torch.equal(loaded.sample({"cat": 2}), diffusion.sample({"cat": 2}))
     description = json.loads(loaded.config.to_dict()["autoencoder"])
     assert description["digest"] == load(tmp_path / "elsewhere").digest
+
+
+def test_latent_diffusion_through_fit(digits: ImageDataset, tmp_path: Path) -> None:
+    short = {"steps": 2, "batch_size": 8, "progress": False, "out": tmp_path / "autoencoder"}
+    autoencoder = fit(digits, family="autoencoder", **{**MAP, **short})
+    short |= {"out": tmp_path / "diffusion", "autoencoder": str(tmp_path / "autoencoder"), "channels": (4, 8)}
+    diffusion = fit(digits, family="diffusion", **short)
+    assert isinstance(diffusion, Diffusion)
+    kept = diffusion.space.autoencoder
+    assert isinstance(kept, Generator)
+    assert kept.digest == autoencoder.digest
+    assert not torch.equal(diffusion.space.mean, torch.zeros_like(diffusion.space.mean))
+    (tmp_path / "autoencoder").rename(tmp_path / "elsewhere")
+    assert torch.equal(load(tmp_path / "diffusion").sample(["3"]), diffusion.sample(["3"]))
 
 
 def test_unfit_autoencoders_are_refused(tmp_path: Path) -> None:

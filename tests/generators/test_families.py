@@ -7,6 +7,8 @@ import pytest
 import torch
 
 from synthaug.errors import ConfigError
+from synthaug.generators import make_generator
+from synthaug.generators.adversarial import discriminate, pretend
 from synthaug.generators.gan import GAN, GANConfig
 from synthaug.generators.priors import MixturePrior
 from synthaug.generators.vae import VAE, VAEConfig
@@ -108,6 +110,43 @@ def test_gradient_penalty_is_that_of_its_definition() -> None:
     losses = loss(IMAGES, LABELS, 0)
     torch.testing.assert_close(losses["penalty"], 2 * weight.square().sum().detach())
     assert "penalty" not in loss(IMAGES, LABELS, 1)
+
+
+def test_heads_are_paired_each_with_itself() -> None:
+    """The pairing loss averages over heads; it does not compare one head with another."""
+    config = GANConfig(width=8, augment=(), gamma=0.0)
+
+    class TwoHeads(Discriminator):
+        def forward(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+            score = images.mean((1, 2, 3))
+            return torch.stack([score, 100 - score], 1)
+
+        def activations(self, images: torch.Tensor) -> list[torch.Tensor]:
+            return [images]
+
+    real, fake = IMAGES[:4], IMAGES[4:]
+    margin = real.mean((1, 2, 3)) - fake.mean((1, 2, 3))
+    expected = torch.nn.functional.softplus(torch.cat([-margin, margin])).mean()
+    torch.testing.assert_close(discriminate(TwoHeads(), config, real, fake, LABELS[:4], 0)["loss"], expected)
+    torch.testing.assert_close(pretend(TwoHeads(), config, real, fake, LABELS[:4]), expected)
+
+
+@pytest.mark.parametrize("family", ["gan", "vaegan"])
+def test_projected_discriminator_plays_the_game(family: str) -> None:
+    options = {"width": 8, "latent_dim": 4, "discriminator": "projected"}
+    torch.manual_seed(0)
+    objective = make_generator(family, ["a", "b"], (1, 8, 8), options=options).objective()
+    for parameter in objective.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    missed = {name for name, _ in objective.named_parameters()}
+    for phase in objective.phases():
+        objective.zero_grad()
+        losses = phase.loss(IMAGES, LABELS, 0)
+        assert "penalty" not in losses
+        losses["loss"].backward()
+        missed -= {name for name, parameter in objective.named_parameters() if parameter.grad is not None}
+    assert not missed
+    assert sum(value.numel() for value in objective.state_dict().values()) < 1_000_000, "the pretrained network is in"
 
 
 def test_augmentations_are_checked() -> None:

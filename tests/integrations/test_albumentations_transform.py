@@ -14,6 +14,7 @@ from synthaug.errors import ConfigError, DataError, FormatError, LabelError, Mis
 from synthaug.sampling import SampleBank
 
 A = module.albumentations
+BASE = "synthaug.integrations._albumentations_base"
 IMAGE = np.zeros((8, 8, 3), np.uint8)
 
 
@@ -181,6 +182,7 @@ def test_the_import_looks_no_version_up(monkeypatch, tmp_path):
     )
     monkeypatch.delenv("NO_ALBUMENTATIONS_UPDATE")
     monkeypatch.delitem(sys.modules, "albumentations")
+    monkeypatch.delitem(sys.modules, BASE)
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(MissingExtraError, match=r"switch=1.*pip install 'albumentations"):
         importlib.reload(module)
@@ -191,6 +193,7 @@ def test_the_successor_of_another_licence_is_named(monkeypatch, tmp_path):
     (tmp_path / "albumentationsx-2.1.0.dist-info" / "METADATA").write_text(
         "Metadata-Version: 2.1\nName: albumentationsx\nVersion: 2.1.0\n"
     )
+    monkeypatch.delitem(sys.modules, BASE)
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(MissingExtraError, match="pip uninstall albumentationsx"):
         importlib.reload(module)

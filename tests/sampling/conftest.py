@@ -34,10 +34,17 @@ class TinyGenerator(Generator):
     def noise_size(self) -> int:
         return 6
 
-    def decode(self, noise: Tensor, labels: Tensor) -> Tensor:
+    @property
+    def latent_size(self) -> int:
+        return self.noise_size
+
+    def codes(self, noise: Tensor, labels: Tensor) -> Tensor:
+        return noise * self.sampling.temperature
+
+    def reconstruct(self, z: Tensor, labels: Tensor) -> Tensor:
         _, height, width = self.image_shape
-        hidden = self.first(noise * self.sampling.temperature + 2 * self.label(labels))
-        hidden = hidden.view(len(noise), -1, height // 4, width // 4)
+        hidden = self.first(z + 2 * self.label(labels))
+        hidden = hidden.view(len(z), -1, height // 4, width // 4)
         return torch.tanh(2 * self.last(self.up(hidden)))
 
     def objective(self) -> Objective:

@@ -1,0 +1,1 @@
+"""Uses of the latent space, measured."""

@@ -1,0 +1,58 @@
+"""Where the codes of a class lie: mean and spread of codes drawn from the generator's own prior, for any family."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from synthaug.generators import Generator
+
+_DRAWS = 2048
+_MOST_DIMENSIONS = 128
+"""Longer codes get no covariance, only a variance for each dimension: there are too few draws for more."""
+
+_SMALLEST_VARIANCE = 1e-8
+
+
+class ClassCodes(NamedTuple):
+    """The Gaussian that fits the codes of a class best.
+
+    Attributes:
+        mean: (latent_size,).
+        scale: A square root of the covariance: its Cholesky factor (latent_size, latent_size), or, of long codes,
+            their standard deviations (latent_size,).
+    """
+
+    mean: NDArray[np.float32]
+    scale: NDArray[np.float32]
+
+
+def class_mean(gen: Generator, label: int) -> NDArray[np.float32]:
+    """Return the mean code of a class, (latent_size,).
+
+    Example:
+        >>> from synthaug.generators import make_generator
+        >>> gen = make_generator("gan", ["a"], (1, 8, 8), options={"width": 4, "latent_dim": 3})
+        >>> bool((abs(class_mean(gen, 0)) < 0.1).all())
+        True
+    """
+    mean: NDArray[np.float32] = _draw(gen, label).mean(axis=0)
+    return mean
+
+
+def class_codes(gen: Generator, label: int) -> ClassCodes:
+    """Return mean and spread of the codes of a class; see `ClassCodes`."""
+    codes = _draw(gen, label).astype(np.float64)
+    size = codes.shape[1]
+    if size > _MOST_DIMENSIONS:
+        scale = np.sqrt(codes.var(axis=0) + _SMALLEST_VARIANCE)
+    else:
+        covariance = np.cov(codes, rowvar=False).reshape(size, size)
+        scale = np.linalg.cholesky(covariance + _SMALLEST_VARIANCE * np.eye(size))
+    return ClassCodes(codes.mean(axis=0).astype(np.float32), scale.astype(np.float32))
+
+
+def _draw(gen: Generator, label: int) -> NDArray[np.float32]:
+    return gen.draw_codes(np.full(_DRAWS, label), np.arange(_DRAWS), seed=0)

@@ -1,0 +1,123 @@
+"""An anomaly detector learns from normal images alone, keeps its rate of false alarms, and is a scikit-learn one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+
+from synthaug.data import ImageDataset
+from synthaug.errors import ConfigError, DataError
+from synthaug.generators import make_generator
+from synthaug.latent.anomalies import AnomalyDetector
+from synthaug.latent.anomaly_report import AnomalyReport
+
+SETTINGS = {"width": 8, "latent_dim": 4, "class_dim": 2, "components": 1, "batch_size": 32, "learning_rate": 3e-3}
+
+
+@pytest.fixture(scope="module")
+def all_digits():
+    return ImageDataset.load("digits")
+
+
+@pytest.fixture(scope="module")
+def zeros(all_digits):
+    return all_digits.only("0")
+
+
+@pytest.fixture(scope="module")
+def detector(zeros):
+    return AnomalyDetector(steps=60, held_out=0.3, settings=SETTINGS).fit(zeros)
+
+
+def test_other_digits_are_less_normal(detector, zeros, all_digits):
+    others = all_digits.subset(all_digits.labels != 0).images[:200]
+    assert np.mean(detector.predict(others) == -1) > 0.8
+    assert np.mean(detector.predict(zeros) == 1) > 0.8
+    scores = detector.score_samples(others)
+    np.testing.assert_array_equal(detector.predict(others), np.where(scores >= detector.offset_, 1, -1))
+    np.testing.assert_allclose(detector.decision_function(others), scores - detector.offset_)
+
+
+def test_scores_do_not_depend_on_their_neighbours(detector, zeros):
+    scores = detector.score_samples(zeros)
+    np.testing.assert_allclose(detector.score_samples(zeros.images[5:7]), scores[5:7], rtol=1e-5)
+    np.testing.assert_allclose(detector.score_samples(zeros.images[5:7, ..., 0]), scores[5:7], rtol=1e-5)
+
+
+def test_the_threshold_keeps_its_rate(detector):
+    scores = detector.held_out_scores_
+    for rate in (0.05, 0.1, 0.5):
+        below = np.mean(scores < detector.threshold_for(rate))
+        assert rate - 2 / len(scores) <= below <= rate
+    assert detector.offset_ == detector.threshold_for(0.05)
+    with pytest.raises(ConfigError, match="normal images were held out"):
+        detector.threshold_for(0.001)
+
+
+def test_the_threshold_comes_from_images_that_training_did_not_see(detector, zeros):
+    assert len(detector.held_out_scores_) == round(0.3 * len(zeros))
+    assert detector.generator_.provenance["dataset"]["images"] == len(zeros) - len(detector.held_out_scores_)
+
+
+def test_the_map_points_at_the_anomaly(detector, zeros):
+    images = zeros.images[:8].copy()
+    images[:, :2, :2] = 255
+    maps = detector.anomaly_map(images)
+    assert maps.shape == (8, 8, 8)
+    rows, columns = np.unravel_index(maps.reshape(8, -1).argmax(axis=1), (8, 8))
+    assert np.mean((rows < 3) & (columns < 3)) == 1
+    assert maps.max() > 3 * detector.anomaly_map(zeros.images[:8]).max()
+
+
+def test_conventions_of_scikit_learn(detector, zeros):
+    fresh = clone(detector)
+    assert fresh.get_params() == detector.get_params()
+    with pytest.raises(NotFittedError):
+        fresh.score_samples(zeros)
+    assert fresh.set_params(steps=1, seed=3).steps == 1
+    assert fresh.fit(zeros) is fresh
+
+
+def test_a_trained_generator_is_only_calibrated(trained, digits):
+    data = digits.only("0", "1", "7")
+    detector = AnomalyDetector(trained, held_out=0.4).fit(data)
+    assert detector.generator_ is trained
+    assert detector.labels_.tolist() == [0, 1, 2]
+    only_one = AnomalyDetector(trained, held_out=0.7).fit(data.only("1"))
+    assert only_one.labels_.tolist() == [1]
+    assert only_one.score_samples(data.only("0")).mean() < only_one.score_samples(data.only("1")).mean()
+    unnamed = AnomalyDetector(trained, held_out=0.4).fit(data.images)
+    assert set(unnamed.labels_) <= {0, 1, 2}
+
+
+def test_wrong_requests(zeros):
+    gan = make_generator("gan", ["a"], (1, 8, 8), options={"width": 4})
+    with pytest.raises(ConfigError, match="encoder"):
+        AnomalyDetector(gan, held_out=0.2).fit(zeros)
+    with pytest.raises(ConfigError, match="family"):
+        AnomalyDetector(family="gan", held_out=0.2).fit(zeros)
+    with pytest.raises(ConfigError, match="false_positive_rate"):
+        AnomalyDetector(false_positive_rate=5).fit(zeros)
+    with pytest.raises(DataError, match="held-out"):
+        AnomalyDetector().fit(zeros.images[:20])
+
+
+def test_report_of_known_classes(detector, all_digits, tmp_path):
+    data = all_digits.few_shot(8)
+    report = AnomalyReport.make(detector, data, ["0"])
+    figures = report.to_dict()
+    assert figures["auroc"] > 0.9
+    assert figures["anomalies"] == report.anomalies.sum()
+    assert "auroc" not in AnomalyReport.make(detector, data).to_dict()
+    report.save_table(tmp_path / "scores.csv")
+    assert (tmp_path / "scores.csv").read_text().splitlines()[0] == '"index","class","score","anomaly"'
+    report.save_table(tmp_path / "scores.parquet")
+    assert report.picture(4).size[0] > 100
+    with pytest.raises(ConfigError, match="csv"):
+        report.save_table(tmp_path / "scores.txt")
+
+
+def test_scores_sum_up_their_signs(detector, zeros):
+    np.testing.assert_allclose(-detector.signs(zeros).sum(axis=1), detector.score_samples(zeros))
