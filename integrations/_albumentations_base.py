@@ -34,7 +34,7 @@ if _is_installed("albumentationsx"):
         "Use: pip uninstall albumentationsx && pip install 'albumentations>=2.0.5,<3'"
     )
 try:
-    import albumentations
+    import albumentations as albumentations
 except ImportError as error:
     raise MissingExtraError(
         f"albumentations is not installed ({error}). Install it with: pip install 'albumentations>=2.0.5,<3'"

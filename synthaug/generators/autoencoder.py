@@ -115,7 +115,8 @@ def corrupt(images: Tensor, corruption: Corruption, strength: float) -> Tensor:
 
 
 def _noise(images: Tensor, strength: float) -> Tensor:
-    return images + 2 * strength * torch.randn_like(images)
+    """Add noise, and clip as a file of bytes does."""
+    return (images + 2 * strength * torch.randn_like(images)).clamp(-1, 1)
 
 
 def _mask(images: Tensor, strength: float) -> Tensor:
@@ -131,7 +132,7 @@ def _downsample(images: Tensor, strength: float) -> Tensor:
     """Bring images down and up again, as one who has only small ones would."""
     size = images.shape[2:]
     small = [max(1, round(side / strength)) for side in size]
-    images = F.interpolate(images, size=small, mode="bilinear", antialias=True, align_corners=False)
+    images = F.interpolate(images, size=small, mode="area")
     return F.interpolate(images, size=size, mode="bicubic", align_corners=False).clamp(-1, 1)
 
 

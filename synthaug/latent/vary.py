@@ -69,7 +69,8 @@ class Variation(Config):
     def mix(self, mu: Codes, fresh: Codes, centre: Codes) -> Codes:
         """Return the variants' codes, of codes, fresh codes and the means of their classes, all (N, latent_size)."""
         # Grouped so that strengths 0 and 1 give mu and fresh exactly.
-        return self.kept * mu + self.strength * fresh + (1 - self.kept - self.strength) * centre
+        mixed: Codes = self.kept * mu + self.strength * fresh + (1 - self.kept - self.strength) * centre
+        return mixed
 
     def finish(self, decoded: Tensor, images: Tensor, restored: Tensor | None) -> Tensor:
         """Return the variants, uint8.
@@ -159,7 +160,7 @@ class Varier:
         codes = self.variation.mix(means[:, None], fresh, self._centres.of(labels).cpu().numpy()[:, None])
         decoded = torch.from_numpy(gen.decode_codes(codes.reshape(-1, size), labels_each))
         restored = torch.from_numpy(gen.decode_codes(means, labels)) if self.variation.keep_residual else None
-        decoded = decoded.unflatten(0, (len(images), number))
+        decoded = decoded.reshape(len(images), number, *decoded.shape[1:])
         made = self.variation.finish(
             decoded,
             torch.from_numpy(np.array(images))[:, None].expand_as(decoded),
@@ -197,7 +198,8 @@ class ClassCentres:
         labels = torch.full((CHUNK,), label, device=gen.device)
         total = torch.zeros(gen.latent_size, device=gen.device)
         with gen.autocast():
-            for part in noise.to(gen.device).split(CHUNK):
+            for start in range(0, _PAIRS, CHUNK):
+                part = noise[start : start + CHUNK].to(gen.device)
                 total += (gen.codes(part, labels).float() + gen.codes(-part, labels).float()).sum(0)
         return total / (2 * _PAIRS)
 

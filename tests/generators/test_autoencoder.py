@@ -17,8 +17,9 @@ IMAGES = torch.rand(64, 1, 16, 16, generator=torch.Generator().manual_seed(0)) *
 
 def test_noise_has_the_standard_deviation_asked_for_in_pixels_from_0_to_1() -> None:
     torch.manual_seed(0)
-    noise = (corrupt(IMAGES, "noise", 0.25) - IMAGES) / 2
-    assert noise.std().item() == pytest.approx(0.25, rel=0.05)
+    grey = torch.zeros(64, 1, 16, 16)
+    assert (corrupt(grey, "noise", 0.1) / 2).std().item() == pytest.approx(0.1, rel=0.05)
+    assert corrupt(grey, "noise", 1.0).abs().max() == 1, "stays within the range of images"
 
 
 def test_masks_hide_the_share_asked_for_and_nothing_else() -> None:

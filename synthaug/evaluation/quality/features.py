@@ -64,7 +64,7 @@ def _compute(images: NDArray[np.uint8], network: str, device: torch.device) -> N
     model = load_pretrained(network)  # follows the images to their device
     parts = [np.empty((0, model.features), dtype=np.float32)]
     for start in range(0, len(images), _BATCH):
-        batch = torch.from_numpy(np.ascontiguousarray(images[start : start + _BATCH])).to(device)
+        batch = torch.from_numpy(np.array(images[start : start + _BATCH])).to(device)  # a copy: maps are read-only
         parts.append(model.pooled(from_uint8(batch.permute(0, 3, 1, 2))).float().cpu().numpy())
     return np.concatenate(parts)
 
