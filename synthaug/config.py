@@ -16,7 +16,7 @@ class Config:
     """Base of every configuration: a frozen dataclass of JSON-able fields.
 
     Subclasses declare fields with types among ``bool``, ``int``, ``float``, ``str``, ``None``, ``Literal``, unions of
-    these and ``tuple[T, ...]``; `validate` checks ranges. Values are checked when the object is made, whichever
+    these and ``tuple[T, ...]``, for which text such as ``"64,128"`` serves too; `validate` checks ranges. Values are checked when the object is made, whichever
     way it is made.
 
     Raises:
@@ -91,6 +91,8 @@ def _checked(value: Any, hint: Any, where: str) -> Any:
             f"{where}: expected one of {', '.join(map(repr, arguments))}, but got {value!r}."
             f"{did_you_mean(value, arguments)}"
         )
+    elif origin is tuple and not isinstance(value, (list, tuple)) and arguments[-1] is Ellipsis:
+        return tuple(_checked(item, arguments[0], where) for item in _items(value))
     elif origin is tuple and isinstance(value, (list, tuple)):
         if len(arguments) == 2 and arguments[1] is Ellipsis:
             return tuple(_checked(item, arguments[0], where) for item in value)
@@ -105,6 +107,24 @@ def _checked(value: Any, hint: Any, where: str) -> Any:
     elif hint in (bool, str) and isinstance(value, hint):
         return value
     raise ConfigError(f"{where}: expected {_describe(hint)}, but got {value!r} ({type(value).__name__}).")
+
+
+def _items(value: Any) -> list[Any]:
+    """Return the items of a list as command lines give it: ``a,b``, a single value, or none."""
+    if value is None:
+        return []
+    if not isinstance(value, str):
+        return [value]
+    return [_number(item.strip()) for item in value.strip("[]() ").split(",") if item.strip()]
+
+
+def _number(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
 
 
 def _describe(hint: Any) -> str:

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from synthaug.config import Config
-from synthaug.networks import Discriminator, diff_augment
+from synthaug.networks import Discriminator, diff_augment, make_discriminator
 from synthaug.networks.diffaugment import check_operation
 
 
@@ -28,6 +28,8 @@ class AdversarialConfig(Config):
             on the features of a pretrained network (Sauer et al. 2021, projected GANs), quicker on small sets.
         discriminator_width: Channels of the discriminator at half resolution.
         discriminator_network: Of the projected one: the bundled ``"efficientnet_lite0"`` or a timm model.
+        discriminator_min_size: Pixels that the shorter side of an image is enlarged to for the projected one: larger
+            takes longer, and shows the network details as it knows them.
         gamma: Weight of the gradient penalties R1 and R2, where the discriminator wants them.
         penalty_every: Steps between two gradient penalties, whose weight makes up for the steps left out (Karras et
             al. 2020, lazy regularisation).
@@ -37,6 +39,7 @@ class AdversarialConfig(Config):
     discriminator: Literal["resnet", "projected"] = "resnet"
     discriminator_width: int = 48
     discriminator_network: str = "efficientnet_lite0"
+    discriminator_min_size: int = 32
     gamma: float = 0.5
     penalty_every: int = 4
     augment: tuple[str, ...] = ("color", "translation", "cutout")
@@ -46,9 +49,24 @@ class AdversarialConfig(Config):
         super().validate()
         for name in ("discriminator_width", "penalty_every"):
             self.require(getattr(self, name) >= 1, name, "a whole number of 1 or more")
+        self.require(self.discriminator_min_size >= 8, "discriminator_min_size", "8 pixels or more")
         self.require(self.gamma >= 0, "gamma", "a number of 0 or more")
         for operation in self.augment:
             check_operation(operation)
+
+
+def discriminator_of(
+    config: AdversarialConfig, image_shape: tuple[int, int, int], classes: tuple[str, ...]
+) -> Discriminator:
+    """Make the discriminator that the settings describe."""
+    return make_discriminator(
+        config.discriminator,
+        image_shape,
+        len(classes),
+        width=config.discriminator_width,
+        network=config.discriminator_network,
+        min_size=config.discriminator_min_size,
+    )
 
 
 def discriminate(

@@ -182,7 +182,7 @@ class DiffusionObjective(Objective):
 
     def phases(self) -> tuple[Phase, ...]:
         """One update of the network; an autoencoder stays as it is."""
-        return (Phase("diffusion", (self.generator.network,), self.loss, learning_rate=1e-3),)
+        return (Phase("diffusion", (self.generator.network,), self.loss, learning_rate=2e-3),)
 
     def loss(self, images: Tensor, labels: Tensor, step: int) -> dict[str, Tensor]:
         """Return ``loss``: the network's squared error, about 1 for one that has learned nothing."""

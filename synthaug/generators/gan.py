@@ -12,10 +12,10 @@ import dataclasses
 import torch
 from torch import Tensor
 
-from synthaug.generators.adversarial import AdversarialConfig, discriminate, pretend
+from synthaug.generators.adversarial import AdversarialConfig, discriminate, discriminator_of, pretend
 from synthaug.generators.base import Generator, Objective, Phase, Precision
 from synthaug.generators.registry import register_family
-from synthaug.networks import ClassEmbedding, Decoder, make_discriminator
+from synthaug.networks import ClassEmbedding, Decoder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,14 +95,7 @@ class GANObjective(Objective):
 
     def __init__(self, generator: GAN) -> None:
         super().__init__(generator)
-        config = generator.config
-        self.discriminator = make_discriminator(
-            config.discriminator,
-            generator.image_shape,
-            len(generator.classes),
-            width=config.discriminator_width,
-            network=config.discriminator_network,
-        )
+        self.discriminator = discriminator_of(generator.config, generator.image_shape, generator.classes)
 
     def phases(self) -> tuple[Phase, ...]:
         """Discriminator first, then generator; without momentum, as the game rotates."""

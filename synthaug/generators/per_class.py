@@ -44,6 +44,7 @@ class PerClassGenerator(Generator):
         )
         super().__init__(config, classes, image_shape, precision)
         self.members = nn.ModuleList(cls(config, [name], image_shape, precision) for name in self.classes)
+        self.config = self.member(0).config  # which may say more than what it was made from
 
     @property
     def noise_size(self) -> int:

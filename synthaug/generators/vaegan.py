@@ -13,11 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from synthaug.generators.adversarial import AdversarialConfig, discriminate, pretend
+from synthaug.generators.adversarial import AdversarialConfig, discriminate, discriminator_of, pretend
 from synthaug.generators.base import Phase
 from synthaug.generators.registry import register_family
 from synthaug.generators.vae import VAE, VAEConfig, VAEObjective, reparameterise
-from synthaug.networks import make_discriminator
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,14 +64,7 @@ class VAEGANObjective(VAEObjective):
 
     def __init__(self, generator: VAEGAN) -> None:
         super().__init__(generator)
-        config = generator.config
-        self.discriminator = make_discriminator(
-            config.discriminator,
-            generator.image_shape,
-            len(generator.classes),
-            width=config.discriminator_width,
-            network=config.discriminator_network,
-        )
+        self.discriminator = discriminator_of(generator.config, generator.image_shape, generator.classes)
 
     def phases(self) -> tuple[Phase, ...]:
         """Discriminator first, without momentum, as the game rotates; then the VAE."""

@@ -39,6 +39,7 @@ def make_discriminator(
     *,
     width: int = 48,
     network: str = "efficientnet_lite0",
+    min_size: int = 32,
 ) -> Discriminator:
     """Make a discriminator.
 
@@ -48,6 +49,7 @@ def make_discriminator(
         classes: Number of classes.
         width: Channels at half resolution (resnet only).
         network: The pretrained network (projected only).
+        min_size: Smaller images are enlarged to this side for it (projected only).
 
     Raises:
         ConfigError: If the kind or the network is unknown.
@@ -57,7 +59,7 @@ def make_discriminator(
     if kind == "projected":
         from synthaug.networks.projected import ProjectedDiscriminator
 
-        return ProjectedDiscriminator(image_shape, classes, network=network)
+        return ProjectedDiscriminator(image_shape, classes, network=network, min_size=min_size)
     raise ConfigError(
         f"expected a discriminator 'resnet' or 'projected', but got {kind!r}.{did_you_mean(kind, _KINDS)}"
     )

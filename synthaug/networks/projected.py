@@ -17,10 +17,13 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from synthaug.networks.blocks import ClassEmbedding
 from synthaug.networks.discriminators import Discriminator
-from synthaug.networks.pretrained import BUNDLED, SMALLEST_SIDE, load_pretrained
+from synthaug.networks.pretrained import BUNDLED, load_pretrained
 
 _GROUP = 8
 """Channels that are normalised together."""
+
+_SMALLEST_SIDE = 32
+"""Pixels of an image's shorter side; at 64 a step takes twice as long, and on a CPU more steps are worth more."""
 
 _LARGEST_MAP = 4
 """Heads halve their map until no side is longer than this."""
@@ -58,7 +61,7 @@ class ProjectedDiscriminator(Discriminator):
         network: str = BUNDLED,
         weights: bool = True,
         width: int = 64,
-        min_size: int = SMALLEST_SIDE,
+        min_size: int = _SMALLEST_SIDE,
     ) -> None:
         super().__init__()
         self.network = load_pretrained(network, weights=weights, min_size=min_size)

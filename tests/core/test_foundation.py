@@ -58,6 +58,14 @@ def test_config_round_trips_through_json() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "names"),
+    [("a,b", ("a", "b")), ("a", ("a",)), ("[a, b]", ("a", "b")), ("", ()), (None, ())],
+)
+def test_lists_may_be_text_as_command_lines_give_them(text: str | None, names: tuple[str, ...]) -> None:
+    assert Shape.from_dict({"names": text}).names == names
+
+
+@pytest.mark.parametrize(
     ("values", "message"),
     [
         ({"widht": 3}, "Did you mean 'width'"),
