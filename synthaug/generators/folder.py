@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -98,14 +99,15 @@ def load(path: str | Path, *, device: str = "cpu", revision: str | None = None) 
     config = read_json(folder / CONFIG)
     classes = read_json(folder / CLASSES)
     _check(config, classes, folder)
-    generator = make_generator(
-        config["family"],
-        classes,
-        config["image_shape"],
-        conditioning=config["conditioning"],
-        precision=config["precision"],
-        options=_offline(config["model"]),
-    )
+    with torch.random.fork_rng(devices=[]):  # initial weights are overwritten; they shall cost no random numbers
+        generator = make_generator(
+            config["family"],
+            classes,
+            config["image_shape"],
+            conditioning=config["conditioning"],
+            precision=config["precision"],
+            options=_offline(config["model"]),
+        )
     generator.config = generator.config_class.from_dict(config["model"])
     generator.sampling = generator.sampling_class.from_dict(config["sampling"])
     generator.provenance = config.get("provenance", {})

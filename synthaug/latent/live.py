@@ -69,7 +69,7 @@ class LiveVariation(LabelReader):
                 "are replacements: SyntheticReplace takes any of the class, VariationDataset those of the very image."
             )
         self.path = None if isinstance(generator, Generator) else str(generator)
-        gen = copy.deepcopy(generator) if isinstance(generator, Generator) else _load(str(generator))
+        gen = copy.deepcopy(generator) if isinstance(generator, Generator) else load(str(generator))
         require_encoder(gen, "varying images")
         super().__init__(gen.classes)
         if classes is not None:
@@ -152,7 +152,7 @@ class LiveVariation(LabelReader):
         """Return the generator on a device, loaded first in a process to which only its path came."""
         gen = self._placed
         if gen is None:
-            gen = _load(str(self.path)).requires_grad_(False)
+            gen = load(str(self.path)).requires_grad_(False)
             if gen.digest != self.digest:
                 raise FormatError(
                     f"the generator in {self.path} changed since this object was made (digest {self.digest[:12]}, now "
@@ -163,12 +163,6 @@ class LiveVariation(LabelReader):
         self._placed = gen.to(device)
         self._centres = ClassCentres(self._placed)
         return self._placed
-
-
-def _load(path: str) -> Generator:
-    """Load a generator without drawing from torch's global state, which the transform's own randomness comes from."""
-    with torch.random.fork_rng(devices=[]):
-        return load(path)
 
 
 @contextlib.contextmanager

@@ -89,7 +89,9 @@ def test_wrong_labels_are_refused(generator: Generator, what: object, message: s
 
 def test_saved_and_loaded_is_the_same(generator: Generator, tmp_path: Path) -> None:
     save(generator, tmp_path / "g")
+    random_before = torch.get_rng_state()
     loaded = load(tmp_path / "g")
+    assert torch.equal(torch.get_rng_state(), random_before), "loading draws no random numbers"
     assert loaded.digest == generator.digest
     assert (loaded.family, loaded.conditioning, loaded.classes, loaded.image_shape) == (
         generator.family,
