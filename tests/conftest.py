@@ -16,8 +16,15 @@ from synthaug.generators import list_families
 TINY = {
     "vae": {"width": 8, "latent_dim": 6, "class_dim": 4, "components": 2, "warmup_steps": 5},
     "autoencoder": {"width": 8, "latent_dim": 6, "class_dim": 4, "components": 2},
-    "vaegan": {"width": 8, "discriminator_width": 8, "latent_dim": 6, "class_dim": 4, "components": 2},
-    "gan": {"width": 8, "discriminator_width": 8, "latent_dim": 6, "class_dim": 4},
+    "vaegan": {
+        "width": 8,
+        "discriminator": "resnet",
+        "discriminator_width": 8,
+        "latent_dim": 6,
+        "class_dim": 4,
+        "components": 2,
+    },
+    "gan": {"width": 8, "discriminator": "resnet", "discriminator_width": 8, "latent_dim": 6, "class_dim": 4},
     "diffusion": {"channels": (4, 8), "patch": 4},
 }
 """Small settings of each family; a family without an entry is tested with its defaults."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from synthaug import storage
 from synthaug.errors import ConfigError, DataError, FormatError, did_you_mean
 from synthaug.generators import Generator
-from synthaug.latent.inputs import ImagesLike, LabelsLike, read_labelled, require_encoder
+from synthaug.latent.inputs import ImagesLike, LabelsLike, as_generator, read_labelled, require_encoder
 
 METHODS = ("mean", "logistic")
 
@@ -90,7 +90,7 @@ class Direction:
 
 
 def attribute_direction(
-    gen: Generator,
+    gen: Generator | str | Path,
     with_images: ImagesLike,
     without_images: ImagesLike,
     with_labels: LabelsLike = None,
@@ -105,7 +105,7 @@ def attribute_direction(
     in one group does not become part of the attribute.
 
     Args:
-        gen: A generator with an encoder.
+        gen: A generator (or its folder) with an encoder.
         with_images: Images that have the attribute, in any form that `synthaug.latent.inputs.read_images` reads.
         without_images: Images that do not.
         with_labels: Classes of the first; found by the generator if left out.
@@ -124,6 +124,7 @@ def attribute_direction(
     Example:
         >>> smile = attribute_direction(gen, smiling, serious, "face", "face", name="smile")  # doctest: +SKIP
     """
+    gen = as_generator(gen)
     require_encoder(gen, "an attribute direction")
     if method not in METHODS:
         raise ConfigError(f"method: expected 'mean' or 'logistic', but got {method!r}.{did_you_mean(method, METHODS)}")

@@ -9,6 +9,7 @@ in another class (Kingma et al. 2014, "Semi-supervised learning with deep genera
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,13 +19,20 @@ from synthaug.generators import Generator
 from synthaug.labels import ClassKey
 from synthaug.latent.class_codes import class_mean
 from synthaug.latent.directions import Direction
-from synthaug.latent.inputs import ImagesLike, LabelsLike, read_labelled, require_encoder, resolve_labels
+from synthaug.latent.inputs import (
+    ImagesLike,
+    LabelsLike,
+    as_generator,
+    read_labelled,
+    require_encoder,
+    resolve_labels,
+)
 
 AMOUNTS = (-2.0, -1.0, 0.0, 1.0, 2.0)
 
 
 def edit(
-    gen: Generator,
+    gen: Generator | str | Path,
     images: ImagesLike,
     amounts: Mapping[Direction, float] | Sequence[tuple[Direction, float]],
     labels: LabelsLike = None,
@@ -34,7 +42,7 @@ def edit(
     """Move images along several directions at once, like so many sliders.
 
     Args:
-        gen: A generator with an encoder.
+        gen: A generator (or its folder) with an encoder.
         images: Images, in any form that `synthaug.latent.inputs.read_images` reads.
         amounts: How far along each direction; 1 is the distance between images without and with the attribute.
         labels: Their classes; found by the generator if left out.
@@ -55,7 +63,7 @@ def edit(
 
 
 def apply(
-    gen: Generator,
+    gen: Generator | str | Path,
     images: ImagesLike,
     direction: Direction,
     amounts: Sequence[float] = AMOUNTS,
@@ -67,7 +75,7 @@ def apply(
     """Move images along one direction by several amounts; see `edit`.
 
     Args:
-        gen: A generator with an encoder.
+        gen: A generator (or its folder) with an encoder.
         images: Images, in any form that `synthaug.latent.inputs.read_images` reads.
         direction: Where to.
         amounts: How far, each of them.
@@ -86,12 +94,17 @@ def apply(
 
 
 def swap_class(
-    gen: Generator, images: ImagesLike, to: ClassKey, labels: LabelsLike = None, *, recentre: bool = True
+    gen: Generator | str | Path,
+    images: ImagesLike,
+    to: ClassKey,
+    labels: LabelsLike = None,
+    *,
+    recentre: bool = True,
 ) -> NDArray[np.uint8]:
     """Give images another class and keep their style: the same code, decoded with another label.
 
     Args:
-        gen: A generator with an encoder, one model for all classes (``conditioning="shared"``). Codes that are maps
+        gen: A generator (or its folder) with an encoder, one model for all classes (``conditioning="shared"``). Codes that are maps
             hold the layout of an image, not its style alone: swapping the label then changes little.
         images: Images, in any form that `synthaug.latent.inputs.read_images` reads.
         to: The class they get.
@@ -109,6 +122,7 @@ def swap_class(
     Example:
         >>> sneakers = swap_class(gen, "a.png", to="sneaker", labels="boot")  # doctest: +SKIP
     """
+    gen = as_generator(gen)
     require_encoder(gen, "class swap")
     require_shared(gen, "class swap")
     pixels, sources = read_labelled(images, labels, gen)
@@ -140,13 +154,14 @@ def recentred(
 
 
 def _moved(
-    gen: Generator,
+    gen: Generator | str | Path,
     images: ImagesLike,
     moves: Sequence[Sequence[tuple[Direction, float]]],
     labels: LabelsLike,
     keep_residual: bool,
 ) -> NDArray[np.uint8]:
     """Return each image after each move, (N, number of moves, H, W, C)."""
+    gen = as_generator(gen)
     require_encoder(gen, "editing")
     digest = Direction.digest_of(gen)
     for direction in {direction: None for move in moves for direction, _ in move}:

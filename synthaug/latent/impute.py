@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -32,6 +33,7 @@ from synthaug.latent.inputs import (
     MOST_CLASSES_TO_INFER,
     ImagesLike,
     LabelsLike,
+    as_generator,
     dataset_labels,
     in_evaluation,
     resolve_labels,
@@ -115,7 +117,7 @@ class _Rows(NamedTuple):
 
 
 def impute(
-    gen: Generator,
+    gen: Generator | str | Path,
     images: ImagesLike,
     mask: ImagesLike = None,
     labels: LabelsLike = None,
@@ -131,7 +133,7 @@ def impute(
     (``gen.with_sampling(steps=4)``) and few gradient steps.
 
     Args:
-        gen: A generator.
+        gen: A generator, or its folder.
         images: Images, in any form that `synthaug.latent.inputs.read_images` reads; or a float array with pixels from
             0 to 255 that is NaN where pixels are missing.
         mask: Where pixels are missing: bool (N, H, W), or (H, W) for all; or mask images, white where missing. Left
@@ -160,6 +162,7 @@ def impute(
     for name, value, least in (("number", number, 1), ("gradient_steps", gradient_steps, 0)):
         if value < least:
             raise ConfigError(f"{name}: expected a number of {least} or more, but got {value}.")
+    gen = as_generator(gen)
     pixels, missing = read_masked(images, mask, gen)
     given = None if labels is None else resolve_labels(labels, gen, pixels)
     if labels is None and isinstance(images, ImageDataset):

@@ -8,6 +8,8 @@ transfer in real-time with adaptive instance normalization").
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,13 +17,13 @@ from synthaug.errors import ConfigError, DataError
 from synthaug.generators import Generator
 from synthaug.generators.per_class import PerClassGenerator
 from synthaug.latent.edit import recentred, require_shared
-from synthaug.latent.inputs import ImagesLike, LabelsLike, read_labelled, require_encoder
+from synthaug.latent.inputs import ImagesLike, LabelsLike, as_generator, read_labelled, require_encoder
 
 _LEAST_SPREAD = 1e-5
 
 
 def transfer_style(
-    gen: Generator,
+    gen: Generator | str | Path,
     content: ImagesLike,
     style: ImagesLike,
     content_labels: LabelsLike = None,
@@ -32,7 +34,7 @@ def transfer_style(
     """Show the content of some images in the style of others.
 
     Args:
-        gen: A generator with an encoder, one model for all classes (``conditioning="shared"``).
+        gen: A generator (or its folder) with an encoder, one model for all classes (``conditioning="shared"``).
         content: Images that say what is shown, in any form that `synthaug.latent.inputs.read_images` reads.
         style: Images that say how it looks: one for all, or one for each.
         content_labels: Classes of the first; found by the generator if left out.
@@ -50,6 +52,7 @@ def transfer_style(
     Example:
         >>> boots_like_b = transfer_style(gen, "a.png", "b.png", "boot", "sneaker")  # doctest: +SKIP
     """
+    gen = as_generator(gen)
     require_encoder(gen, "style transfer")
     require_shared(gen, "style transfer")
     if not 0 <= strength <= 1:

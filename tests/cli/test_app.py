@@ -6,17 +6,12 @@ import subprocess
 import sys
 
 import pytest
-from typer.testing import CliRunner
+from calling import call
 
 import synthaug
-from synthaug.cli.app import app
 from synthaug.errors import DivergenceError, GenerationInterrupted, LabelError, TrainingInterrupted
 
 HEAVY = ("torch", "torchvision", "timm", "datasets", "sklearn", "matplotlib", "pyarrow", "numpy", "albumentations")
-
-
-def call(*words: object):
-    return CliRunner().invoke(app, [str(word) for word in words])
 
 
 def test_help_names_the_verbs_and_imports_nothing_heavy():

@@ -5,16 +5,11 @@ from __future__ import annotations
 import inspect
 
 import pytest
-from typer.testing import CliRunner
+from calling import call
 
 from synthaug.cli import compare as verb
-from synthaug.cli.app import app
 from synthaug.cli.family_settings import family_settings
 from synthaug.errors import ConfigError
-
-
-def call(*words: object):
-    return CliRunner().invoke(app, [str(word) for word in words])
 
 
 @pytest.fixture

@@ -7,18 +7,13 @@ import json
 
 import pytest
 import yaml
-from typer.testing import CliRunner
+from calling import call
 
 import synthaug
 from synthaug.cli import fit as verb
-from synthaug.cli.app import app
 from synthaug.errors import TrainingInterrupted
 
 TINY = ["--steps", 2, "--width", 4, "--latent-dim", 3, "--class-dim", 2, "--components", 1]
-
-
-def call(*words: object):
-    return CliRunner().invoke(app, [str(word) for word in words])
 
 
 @pytest.fixture

@@ -7,19 +7,14 @@ import inspect
 import numpy as np
 import pytest
 import yaml
-from typer.testing import CliRunner
+from calling import call
 
 import synthaug
 from synthaug.cli import generate as verb
-from synthaug.cli.app import app
 from synthaug.generators import make_generator, save
 from synthaug.sampling import SampleBank
 
 CLASSES = [str(digit) for digit in range(10)]
-
-
-def call(*words: object):
-    return CliRunner().invoke(app, [str(word) for word in words])
 
 
 @pytest.fixture(scope="module")

@@ -5,20 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from calling import call
 from PIL import Image
-from typer.testing import CliRunner
 
-from synthaug.cli.app import app
 from synthaug.generators import load, make_generator, save
 from synthaug.latent.impute import impute
 
 CLASSES = [str(digit) for digit in range(10)]
 HIDDEN = np.zeros((8, 8), dtype=bool)
 HIDDEN[:, 5:] = True
-
-
-def call(*words: object):
-    return CliRunner().invoke(app, [str(word) for word in words])
 
 
 @pytest.fixture(scope="module")

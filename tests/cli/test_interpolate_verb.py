@@ -3,25 +3,10 @@
 from __future__ import annotations
 
 import pytest
-import torch
+from calling import call
 from PIL import Image
-from typer.testing import CliRunner
-
-from synthaug.cli.app import app
-from synthaug.generators import make_generator, save
 
 CLASSES = [str(digit) for digit in range(10)]
-
-
-def call(*words: object):
-    return CliRunner().invoke(app, [str(word) for word in words])
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    torch.manual_seed(0)
-    options = {"width": 4, "latent_dim": 3, "class_dim": 2, "components": 1}
-    return save(make_generator("vae", CLASSES, (1, 8, 8), options=options), tmp_path_factory.mktemp("run"))
 
 
 def test_between_files(run, tmp_path):

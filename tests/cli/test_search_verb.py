@@ -4,17 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
-from typer.testing import CliRunner
+from calling import call
 
-from synthaug.cli.app import app
 from synthaug.generators import make_generator, save
 from synthaug.sampling import SampleBank
 
 CLASSES = [str(digit) for digit in range(10)]
-
-
-def call(*words: object):
-    return CliRunner().invoke(app, [str(word) for word in words])
 
 
 @pytest.fixture(scope="module")

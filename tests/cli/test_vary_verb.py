@@ -6,13 +6,11 @@ import inspect
 
 import numpy as np
 import pytest
-import torch
+from calling import call
 from PIL import Image
-from typer.testing import CliRunner
 
 import synthaug
 from synthaug.cli import vary as verb
-from synthaug.cli.app import app
 from synthaug.data import ImageDataset
 from synthaug.generators import make_generator, save
 from synthaug.latent.variation_bank import variation_bank
@@ -20,17 +18,6 @@ from synthaug.latent.vary import vary
 from synthaug.sampling import SampleBank
 
 CLASSES = [str(digit) for digit in range(10)]
-
-
-def call(*words: object):
-    return CliRunner().invoke(app, [str(word) for word in words])
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    torch.manual_seed(0)
-    options = {"width": 4, "latent_dim": 3, "class_dim": 2, "components": 1}
-    return save(make_generator("vae", CLASSES, (1, 8, 8), options=options), tmp_path_factory.mktemp("run"))
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ from synthaug.storage import read_json
 
 TINY = {
     "vae": {"width": 4, "latent_dim": 3, "class_dim": 2, "components": 1},
-    "gan": {"width": 4, "latent_dim": 3, "class_dim": 2, "discriminator_width": 4},
+    "gan": {"width": 4, "latent_dim": 3, "class_dim": 2, "discriminator": "resnet", "discriminator_width": 4},
 }
 SMALLEST = {"minutes": 0.002, "seeds": 2, "samples": 20, "pairs": 0, "settings": TINY, "batch_size": 8}
 

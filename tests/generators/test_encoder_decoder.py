@@ -43,9 +43,9 @@ def test_a_place_of_a_map_code_stands_for_its_part_of_the_image() -> None:
     codes = torch.zeros(1, generator.latent_size)
     moved = codes.view(1, 4, 16, 16).clone()
     moved[:, :, 0, 0] = 5
-    difference = (
-        generator.reconstruct(moved.flatten(1), LABELS[:1]) - generator.reconstruct(codes, LABELS[:1])
-    ).abs()[0, 0]
+    difference = (generator.reconstruct(moved.flatten(1), LABELS[:1]) - generator.reconstruct(codes, LABELS[:1])).abs()[
+        0, 0
+    ]
     assert difference[:16, :16].mean() > 3 * difference[32:, 32:].mean()
 
 

@@ -84,7 +84,7 @@ def test_normal_prior_on_request() -> None:
 
 
 def test_relativistic_loss_is_log_two_between_equals() -> None:
-    gan = GAN(GANConfig(width=8, discriminator_width=8, gamma=0.0), ["a", "b"], (1, 8, 8))
+    gan = GAN(GANConfig(width=8, discriminator="resnet", discriminator_width=8, gamma=0.0), ["a", "b"], (1, 8, 8))
     objective = gan.objective()
     for parameter in objective.discriminator.parameters():
         torch.nn.init.zeros_(parameter)
@@ -94,7 +94,11 @@ def test_relativistic_loss_is_log_two_between_equals() -> None:
 
 def test_gradient_penalty_is_that_of_its_definition() -> None:
     """For a linear score the gradient is its weight, whatever the images."""
-    gan = GAN(GANConfig(width=8, discriminator_width=8, gamma=3.0, penalty_every=2, augment=()), ["a", "b"], (1, 8, 8))
+    gan = GAN(
+        GANConfig(width=8, discriminator="resnet", discriminator_width=8, gamma=3.0, penalty_every=2, augment=()),
+        ["a", "b"],
+        (1, 8, 8),
+    )
     objective = gan.objective()
     weight = torch.randn(64, generator=torch.Generator().manual_seed(0), requires_grad=True)
 

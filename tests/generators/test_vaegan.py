@@ -15,7 +15,9 @@ SMALL = {"width": 8, "latent_dim": 4, "class_dim": 4, "warmup_steps": 0}
 
 def make(**settings: object) -> VAEGAN:
     torch.manual_seed(0)
-    return VAEGAN(VAEGANConfig(**SMALL, discriminator_width=8, **settings), ["a", "b"], (1, 8, 8))
+    return VAEGAN(
+        VAEGANConfig(**SMALL, discriminator="resnet", discriminator_width=8, **settings), ["a", "b"], (1, 8, 8)
+    )
 
 
 def test_without_its_two_terms_it_is_a_vae() -> None:
