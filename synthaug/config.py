@@ -16,8 +16,8 @@ class Config:
     """Base of every configuration: a frozen dataclass of JSON-able fields.
 
     Subclasses declare fields with types among ``bool``, ``int``, ``float``, ``str``, ``None``, ``Literal``, unions of
-    these and ``tuple[T, ...]``, for which text such as ``"64,128"`` serves too; `validate` checks ranges. Values are checked when the object is made, whichever
-    way it is made.
+    these and ``tuple[T, ...]``, for which text such as ``"64,128"`` serves too; `validate` checks ranges. Values are
+    checked when the object is made, whichever way it is made.
 
     Raises:
         ConfigError: On an unknown key, a value of the wrong type, or a value that `validate` refuses.

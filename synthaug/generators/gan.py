@@ -1,8 +1,10 @@
-"""The generative adversarial network, class-conditional (Goodfellow et al. 2014; Huang et al. 2024, R3GAN).
+"""The generative adversarial network, class-conditional (Goodfellow et al. 2014).
 
-Networks without normalisation play the relativistic game: the discriminator is to score a real image above a generated
-one of the same class, the generator the other way round. Zero-centred gradient penalties on real and generated images
-(R1 and R2) make the game converge locally; differentiable augmentation keeps small training sets from being memorised.
+The game is relativistic: the discriminator is to score a real image above a generated one of the same class, the
+generator the other way round (see `synthaug.generators.adversarial`). The discriminator looks through a pretrained
+network (Sauer et al. 2021, projected GANs), or is trained from scratch under gradient penalties (Huang et al. 2024,
+R3GAN). Left alone, a generator may make one and the same image of a class; a term holds its samples to the variety of
+the real images.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from synthaug.generators.adversarial import AdversarialConfig, discriminate, discriminator_of, pretend
@@ -26,17 +29,21 @@ class GANConfig(AdversarialConfig):
         latent_dim: Length of the noise.
         width: Channels of the generator at half resolution.
         class_dim: Length of a class's condition vector.
+        diversity: Weight of the term that keeps samples of a class as different from each other as its real images
+            are (after Mao et al. 2019, mode seeking GANs); it vanishes where they are. 0 for none.
     """
 
     latent_dim: int = 64
     width: int = 48
     class_dim: int = 32
+    diversity: float = 5.0
 
     def validate(self) -> None:
         """Check the ranges."""
         super().validate()
         for name in ("latent_dim", "width", "class_dim"):
             self.require(getattr(self, name) >= 1, name, "a whole number of 1 or more")
+        self.require(self.diversity >= 0, "diversity", "a number of 0 or more")
 
 
 @register_family("gan")
@@ -111,9 +118,42 @@ class GANObjective(Objective):
         return discriminate(self.discriminator, self.generator.config, images, fakes, labels, step)
 
     def generator_loss(self, images: Tensor, labels: Tensor, step: int) -> dict[str, Tensor]:
-        """Return ``loss``: generated images are to score above real ones."""
-        return {"loss": pretend(self.discriminator, self.generator.config, images, self._fakes(labels), labels)}
+        """Return ``loss``: samples are to score above real images; and ``sameness``: what they lack in variety."""
+        config = self.generator.config
+        fakes = self._fakes(labels)
+        loss = pretend(self.discriminator, config, images, fakes, labels)
+        if not config.diversity:
+            return {"loss": loss}
+        sameness = lacking_variety(fakes, self._fakes(labels), images, labels)
+        return {"loss": loss + config.diversity * sameness, "sameness": sameness.detach()}
 
     def _fakes(self, labels: Tensor) -> Tensor:
         noise = torch.randn(len(labels), self.generator.config.latent_dim, device=labels.device)
         return self.generator.reconstruct(noise, labels)
+
+
+def lacking_variety(fakes: Tensor, others: Tensor, images: Tensor, labels: Tensor) -> Tensor:
+    """Return by which share samples of a class differ less from each other than its real images do: a scalar, 0 to 1.
+
+    Images are compared at a quarter of their size, where differences are of shape and shade and not of noise.
+
+    Args:
+        fakes: Samples, (B, C, H, W).
+        others: Other samples of the same classes, (B, C, H, W).
+        images: Real images of the same classes, (B, C, H, W); without two of one class there is nothing to hold to.
+        labels: (B,).
+
+    Example:
+        >>> images, labels = torch.rand(4, 1, 8, 8), torch.tensor([0, 0, 1, 1])
+        >>> lacking_variety(images, images, images, labels).item()
+        1.0
+    """
+    small = [F.avg_pool2d(part, 4, ceil_mode=True).flatten(1) for part in (fakes, others, images)]
+    same = labels[:, None] == labels[None]
+    same.fill_diagonal_(False)
+    if not same.any():
+        return fakes.sum() * 0.0
+    wanted = (torch.cdist(small[2], small[2], p=1) * same).sum(1) / same.sum(1).clamp(min=1)
+    found = (small[0] - small[1]).abs().sum(1)
+    held = wanted > 0  # by images that have a companion of their class
+    return F.relu(1 - found[held].mean() / wanted[held].mean()) if held.any() else fakes.sum() * 0.0

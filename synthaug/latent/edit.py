@@ -104,8 +104,8 @@ def swap_class(
     """Give images another class and keep their style: the same code, decoded with another label.
 
     Args:
-        gen: A generator (or its folder) with an encoder, one model for all classes (``conditioning="shared"``). Codes that are maps
-            hold the layout of an image, not its style alone: swapping the label then changes little.
+        gen: A generator (or its folder) with an encoder, one model for all classes (``conditioning="shared"``). Codes
+            that are maps hold the layout of an image, not its style alone: swapping the label then changes little.
         images: Images, in any form that `synthaug.latent.inputs.read_images` reads.
         to: The class they get.
         labels: The classes they have; found by the generator if left out.

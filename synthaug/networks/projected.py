@@ -8,6 +8,7 @@ trained, which takes few images and few steps, and a spectral norm on their weig
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
@@ -66,8 +67,10 @@ class ProjectedDiscriminator(Discriminator):
         super().__init__()
         self.network = load_pretrained(network, weights=weights, min_size=min_size)
         with torch.no_grad():
-            maps = self.network.maps(torch.zeros(1, *image_shape))
-        self.mixing = RandomMixing(self.network.map_channels, width)
+            maps = self.network.maps(_smooth_noise(image_shape))
+        self.mixing = RandomMixing(
+            [features.float().square().mean().sqrt().item() for features in maps], self.network.map_channels, width
+        )
         self.heads = nn.ModuleList(_Head(width, max(features.shape[2:]), classes) for features in maps)
 
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
@@ -84,12 +87,16 @@ class RandomMixing(nn.Module):
     """Fixed random convolutions: 1×1 within each map, then 3×3 from the coarsest map down to the finest.
 
     Args:
-        channels: Of the maps that come in, the finest first.
+        sizes: Root mean square of the maps that come in, the finest first, by which they are divided: networks differ
+            in how large their features are, layers too. It is not taken from each image, whose own contrast would be
+            lost on the heads.
+        channels: Of these maps.
         width: Channels of the maps that go out.
     """
 
-    def __init__(self, channels: tuple[int, ...], width: int) -> None:
+    def __init__(self, sizes: Sequence[float], channels: Sequence[int], width: int) -> None:
         super().__init__()
+        self.register_buffer("sizes", torch.tensor(sizes).clamp(min=1e-4))
         random = torch.Generator().manual_seed(0)
         for level, number in enumerate(channels):
             self.register_buffer(f"channels{level}", _random_weights(width, number, 1, random))
@@ -99,9 +106,7 @@ class RandomMixing(nn.Module):
         """Map (B, channels[i], h, w) to (B, width, h, w), the finest first, with values of order one."""
         mixed: list[Tensor] = []
         for level in reversed(range(len(maps))):
-            features = maps[level].float()
-            # Networks differ in how large their features are, layers too.
-            features = features * (features.square().mean((1, 2, 3), keepdim=True) + 1e-8).rsqrt()
+            features = maps[level].float() / self.get_buffer("sizes")[level]
             h = F.conv2d(features, self.get_buffer(f"channels{level}"))
             if mixed:
                 coarser = F.interpolate(mixed[0], size=h.shape[2:], mode="bilinear", align_corners=False)
@@ -130,6 +135,13 @@ class _Head(nn.Module):
         vector = self.layers(features).mean((2, 3))
         scores: Tensor = self.score(vector) + (vector * self.embedding(labels)).sum(1, keepdim=True) * self.scale
         return scores
+
+
+def _smooth_noise(image_shape: tuple[int, int, int]) -> Tensor:
+    """Return eight blurred random images (8, C, H, W) in [-1, 1], always the same, to measure a network's maps on."""
+    channels, *size = image_shape
+    noise = torch.rand(8, channels, 4, 4, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    return F.interpolate(noise, size=size, mode="bilinear", align_corners=False)
 
 
 def _random_weights(outputs: int, inputs: int, side: int, random: torch.Generator) -> Tensor:

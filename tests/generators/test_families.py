@@ -9,7 +9,7 @@ import torch
 from synthaug.errors import ConfigError
 from synthaug.generators import make_generator
 from synthaug.generators.adversarial import discriminate, pretend
-from synthaug.generators.gan import GAN, GANConfig
+from synthaug.generators.gan import GAN, GANConfig, lacking_variety
 from synthaug.generators.priors import MixturePrior
 from synthaug.generators.vae import VAE, VAEConfig
 from synthaug.networks import Discriminator
@@ -84,7 +84,7 @@ def test_normal_prior_on_request() -> None:
 
 
 def test_relativistic_loss_is_log_two_between_equals() -> None:
-    gan = GAN(GANConfig(width=8, discriminator="resnet", discriminator_width=8, gamma=0.0), ["a", "b"], (1, 8, 8))
+    gan = GAN(GANConfig(width=8, discriminator="resnet", gamma=0.0, diversity=0.0), ["a", "b"], (1, 8, 8))
     objective = gan.objective()
     for parameter in objective.discriminator.parameters():
         torch.nn.init.zeros_(parameter)
@@ -151,6 +151,31 @@ def test_projected_discriminator_plays_the_game(family: str) -> None:
         missed -= {name for name, parameter in objective.named_parameters() if parameter.grad is not None}
     assert not missed
     assert sum(value.numel() for value in objective.state_dict().values()) < 1_000_000, "the pretrained network is in"
+
+
+def test_variety_is_held_to_that_of_the_real_images_of_the_class() -> None:
+    random = torch.Generator().manual_seed(0)
+    images, labels = torch.rand(64, 1, 8, 8, generator=random), torch.arange(64) % 2
+    varied, others = torch.rand(2, 64, 1, 8, 8, generator=random)
+    assert lacking_variety(varied, others, images, labels) < 0.1
+    assert lacking_variety(varied, varied, images, labels) == 1
+    nearly = varied + 0.5 * (others - varied)
+    assert 0.4 < lacking_variety(varied, nearly, images, labels) < 0.6
+    alike = images[:1].expand(64, -1, -1, -1)
+    assert lacking_variety(varied, varied, alike, labels) == 0, "real images do not vary either"
+    assert lacking_variety(varied, varied, images, torch.arange(64)) == 0, "no two of a class to hold to"
+
+
+def test_the_sameness_of_samples_counts_in_the_generators_loss() -> None:
+    losses = []
+    for weight in (0.0, 2.0):
+        gan = GAN(
+            GANConfig(width=8, discriminator="resnet", discriminator_width=8, diversity=weight), ["a", "b"], (1, 8, 8)
+        )
+        torch.manual_seed(0)
+        losses.append(gan.objective().phases()[1].loss(IMAGES, LABELS, 0))
+    assert "sameness" not in losses[0]
+    assert losses[1]["loss"] >= 2 * losses[1]["sameness"] > 0
 
 
 def test_augmentations_are_checked() -> None:
