@@ -13,6 +13,8 @@ import torch
 from synthaug.data import ImageDataset
 from synthaug.generators import list_families
 
+collect_ignore_glob = ["*conftest.py"]  # several of one name: read as fixtures, not collected for their doctests
+
 TINY = {
     "vae": {"width": 8, "latent_dim": 6, "class_dim": 4, "components": 2, "warmup_steps": 5},
     "autoencoder": {"width": 8, "latent_dim": 6, "class_dim": 4, "components": 2},
