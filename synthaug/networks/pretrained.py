@@ -157,10 +157,11 @@ def _load(name: str, weights: bool) -> nn.Module:
             f"expected the pretrained network {BUNDLED!r} or a timm model, but got {name!r}."
             f"{did_you_mean(name, [BUNDLED, *timm.list_models()])}"
         )
-    with torch.random.fork_rng(devices=[]):
+    # Weights made in a caller's inference mode would refuse gradients to all who share them later.
+    with torch.random.fork_rng(devices=[]), torch.inference_mode(False):
         torch.manual_seed(0)
         network = _bundled(weights) if name == BUNDLED else _from_timm(name, weights)
-    return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
+        return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
 
 def _bundled(weights: bool) -> nn.Module:

@@ -64,7 +64,7 @@ class DenoisingUNet(nn.Module):
             up_block_types=("UpBlock2D",) * len(channels),
             block_out_channels=tuple(channels),
             layers_per_block=layers,
-            norm_num_groups=math.gcd(8, *channels),
+            norm_num_groups=_groups(channels),
             attention_head_dim=math.gcd(32, channels[-1]),
             add_attention=attention,
             resnet_time_scale_shift="scale_shift",
@@ -83,3 +83,12 @@ class DenoisingUNet(nn.Module):
         x = F.pixel_unshuffle(x, self.patch).contiguous(memory_format=torch.channels_last)
         (x,) = self.unet(x, _TIME_SCALE * log_level, labels, return_dict=False)
         return F.pixel_shuffle(x, self.patch)[:, :, :height, :width]
+
+
+def _groups(channels: tuple[int, ...]) -> int:
+    """Return into how many groups all levels' channels can be normalised, with two channels or more in each.
+
+    A group of a single channel has nothing to be normalised by where a map has shrunk to one place.
+    """
+    groups = math.gcd(8, *channels)
+    return groups if min(channels) >= 2 * groups else max(1, groups // 2)

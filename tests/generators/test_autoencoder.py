@@ -54,11 +54,19 @@ def test_impossible_strengths_are_refused(kind: Corruption, strength: float) -> 
 
 def test_it_restores_what_was_damaged(digits: ImageDataset) -> None:
     gen = synthaug.fit(
-        digits, "autoencoder", steps=250, corruption="noise", width=16, latent_dim=16, progress=False, seed=1
+        digits,
+        "autoencoder",
+        steps=250,
+        corruption="noise",
+        corruption_strength=0.4,
+        width=16,
+        latent_dim=16,
+        progress=False,
+        seed=1,
     )
     clean = from_uint8(torch.from_numpy(digits.images)).permute(0, 3, 1, 2)
     torch.manual_seed(0)
-    noisy = corrupt(clean, "noise", 0.2)
+    noisy = corrupt(clean, "noise", 0.4)
     labels = torch.from_numpy(digits.labels.copy())
     with torch.no_grad():
         restored = gen.reconstruct(gen.encode(noisy, labels).mu, labels)

@@ -142,3 +142,11 @@ def test_perceptual_distance_grows_with_the_difference_and_leads_back() -> None:
     distance(same, image).sum().backward()
     assert same.grad is not None
     assert same.grad.isfinite().all()
+
+
+def test_weights_first_loaded_in_inference_mode_pass_gradients_on_later() -> None:
+    with torch.inference_mode():
+        load_pretrained("test_resnet.r160_in1k", weights=False).pooled(torch.zeros(1, 3, 32, 32))
+    images = torch.zeros(1, 3, 32, 32, requires_grad=True)
+    load_pretrained("test_resnet.r160_in1k", weights=False).pooled(images).sum().backward()
+    assert images.grad is not None
