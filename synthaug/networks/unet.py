@@ -85,7 +85,7 @@ class DenoisingUNet(nn.Module):
         return F.pixel_shuffle(x, self.patch)[:, :, :height, :width]
 
 
-def _groups(channels: tuple[int, ...]) -> int:
+def _groups(channels: Sequence[int]) -> int:
     """Return into how many groups all levels' channels can be normalised, with two channels or more in each.
 
     A group of a single channel has nothing to be normalised by where a map has shrunk to one place.
