@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 import time
 from pathlib import Path
@@ -12,6 +11,7 @@ import typer
 from rich.console import Console
 
 from synthaug.errors import SynthaugError
+from synthaug.evaluation.environment import describe_command
 from synthaug.storage import read_json, write_json
 
 app = typer.Typer(
@@ -65,9 +65,10 @@ def run(
         return
     start = time.perf_counter()
     measured = run_plan(plan, work, jobs=jobs, say=console.print)
-    write_json(work / "measured.json", {"plan": plan.to_dict(), "measured": measured, "command": _command()})
+    command = describe_command("python", "-m", "benchmarks.downstream")
+    write_json(work / "measured.json", {"plan": plan.to_dict(), "measured": measured, "command": command})
     console.print(f"took {(time.perf_counter() - start) / 60:.1f} min")
-    _publish(plan, measured, _command(), out or Path(f"benchmarks/results/downstream_{plan.name}.json"))
+    _publish(plan, measured, command, out or Path(f"benchmarks/results/downstream_{plan.name}.json"))
 
 
 @app.command()
@@ -93,10 +94,6 @@ def _publish(plan: Any, measured: dict[str, Any], command: str, out: Path) -> No
     for table in tables(summary):
         console.print(table)
     console.print(f"wrote {out} and {out.with_suffix('.png')}")
-
-
-def _command() -> str:
-    return shlex.join(["python", "-m", "benchmarks.downstream", *sys.argv[1:]])
 
 
 def main() -> None:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,7 @@ from rich.table import Table
 
 import synthaug
 from synthaug.data import ImageDataset
-from synthaug.evaluation import describe_environment, train_classifier
+from synthaug.evaluation import describe_command, describe_environment, train_classifier
 from synthaug.storage import read_json, write_json
 from synthaug.training.watcher import METRICS
 
@@ -56,7 +54,7 @@ def main() -> None:
         options.out,
         {
             "benchmark": "families",
-            "command": "python -m benchmarks.families " + shlex.join(sys.argv[1:]),
+            "command": describe_command("python", "-m", "benchmarks.families"),
             "plan": plan,
             "rows": rows,
         },

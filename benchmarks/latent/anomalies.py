@@ -7,8 +7,6 @@ scored. IsolationForest and the distance to the k-th nearest normal image work o
 from __future__ import annotations
 
 import argparse
-import shlex
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -23,7 +21,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.neighbors import NearestNeighbors
 
 from synthaug.data import ImageDataset
-from synthaug.evaluation import describe_environment
+from synthaug.evaluation import describe_command, describe_environment
 from synthaug.evaluation.quality.features import extract_features
 from synthaug.grids import save_picture
 from synthaug.latent.anomalies import AnomalyDetector
@@ -69,7 +67,7 @@ def main() -> None:
         options.out,
         {
             "benchmark": "anomalies",
-            "command": "python -m benchmarks.latent.anomalies " + shlex.join(sys.argv[1:]),
+            "command": describe_command("python", "-m", "benchmarks.latent.anomalies"),
             **describe_environment(),
             "dataset": {"name": train.name, "train": train.digest, "test": test.digest, "test_images": len(test)},
             "metric": "AUROC, normal class against all others of the test split; mean and standard deviation over "

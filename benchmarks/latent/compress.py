@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from synthaug.evaluation import describe_environment
+from synthaug.evaluation import describe_command, describe_environment
 from synthaug.grids import row_grid, save_picture
 from synthaug.latent.codecs import compare_codecs
 from synthaug.latent.compress import compress
@@ -63,7 +61,7 @@ def main() -> None:
         options.out,
         {
             "benchmark": "compress",
-            "command": "python -m benchmarks.latent.compress " + shlex.join(sys.argv[1:]),
+            "command": describe_command("python", "-m", "benchmarks.latent.compress"),
             **describe_environment(),
             "dataset": {"name": data.name, "digest": data.digest, "images": len(data)},
             "note": "bits_per_pixel counts whole files with headers; JPEG and WebP hold many images a file; the "

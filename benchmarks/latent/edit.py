@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.neighbors import KNeighborsClassifier
 
-from synthaug.evaluation import describe_environment
+from synthaug.evaluation import describe_command, describe_environment
 from synthaug.latent.edit import swap_class
 from synthaug.latent.inputs import load_source, relabelled
 from synthaug.sampling import load_generator
@@ -67,7 +65,7 @@ def main() -> None:
         options.out,
         {
             "benchmark": "edit",
-            "command": "python -m benchmarks.latent.edit " + shlex.join(sys.argv[1:]),
+            "command": describe_command("python", "-m", "benchmarks.latent.edit"),
             **describe_environment(),
             "generator": {"family": gen.family, "digest": gen.digest, "settings": gen.config.to_dict()},
             "dataset": {"name": data.name, "digest": data.digest, "images": len(data)},

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from synthaug.data import ImageDataset
-from synthaug.evaluation import describe_environment
+from synthaug.evaluation import describe_command, describe_environment
 from synthaug.generators import Generator
 from synthaug.grids import save_picture
 from synthaug.latent.imputation_scores import missing_psnr, score_imputation, simple_fills
@@ -84,7 +82,7 @@ def main() -> None:
         options.out,
         {
             "benchmark": "impute",
-            "command": "python -m benchmarks.latent.impute " + shlex.join(sys.argv[1:]),
+            "command": describe_command("python", "-m", "benchmarks.latent.impute"),
             **describe_environment(),
             "generator": {"family": gen.family, "digest": gen.digest, "settings": gen.config.to_dict()},
             "dataset": {"name": data.name, "digest": data.digest, "images": len(data)},

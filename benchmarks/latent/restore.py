@@ -7,8 +7,6 @@ factor, and any other generator with an encoder does everything.
 from __future__ import annotations
 
 import argparse
-import shlex
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from synthaug.evaluation import describe_environment
+from synthaug.evaluation import describe_command, describe_environment
 from synthaug.generators import Generator
 from synthaug.grids import save_picture
 from synthaug.latent.comparison import Comparison, compare_denoising, compare_upscaling
@@ -60,7 +58,7 @@ def main() -> None:
         options.out,
         {
             "benchmark": "restore",
-            "command": "python -m benchmarks.latent.restore " + shlex.join(sys.argv[1:]),
+            "command": describe_command("python", "-m", "benchmarks.latent.restore"),
             **describe_environment(),
             "dataset": {"name": data.name, "digest": data.digest, "images": len(data)},
             "note": "non-local means has the settings that are best on these images (tuned on at most 64 of them with "

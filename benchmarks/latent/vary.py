@@ -7,8 +7,6 @@ residual. A classifier trained on real images says whether a variant is still of
 from __future__ import annotations
 
 import argparse
-import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from synthaug.evaluation import describe_environment
+from synthaug.evaluation import describe_command, describe_environment
 from synthaug.evaluation.classifier import Classifier, fit_classifier
 from synthaug.grids import row_grid, save_picture
 from synthaug.latent.inputs import dataset_labels, load_source
@@ -66,7 +64,7 @@ def main() -> None:
         options.out,
         {
             "benchmark": "vary",
-            "command": "python -m benchmarks.latent.vary " + shlex.join(sys.argv[1:]),
+            "command": describe_command("python", "-m", "benchmarks.latent.vary"),
             **describe_environment(),
             "dataset": {"name": data.name, "digest": data.digest, "images": len(data)},
             "generator": {

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,7 @@ from benchmarks.speed.loading import compare_loading
 from benchmarks.speed.pairs import Pair
 from benchmarks.speed.training import compare_training
 from synthaug.data import ImageDataset
-from synthaug.evaluation import describe_environment
+from synthaug.evaluation import describe_command, describe_environment
 from synthaug.generators import make_generator
 from synthaug.storage import write_json
 
@@ -59,7 +57,7 @@ def main() -> None:
 def _summary(pairs: list[Pair]) -> dict[str, Any]:
     return {
         "benchmark": "speed",
-        "command": "python -m benchmarks.speed " + shlex.join(sys.argv[1:]),
+        "command": describe_command("python", "-m", "benchmarks.speed"),
         **describe_environment(),
         "threads": torch.get_num_threads(),
         "comparisons": [pair.to_dict() for pair in pairs],

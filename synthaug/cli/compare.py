@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -49,7 +47,7 @@ def run(
     size = parse_image_size(image_size)
     by_family = family_settings(settings, overrides or ())
 
-    from synthaug.evaluation import compare
+    from synthaug.evaluation import compare, describe_command
     from synthaug.training import TrainingConfig
 
     training = other_settings(ctx, TrainingConfig.field_names())
@@ -69,12 +67,7 @@ def run(
         settings=by_family,
         threads=threads,
         overwrite=overwrite,
-        command=shlex.join(["synthaug", *map(_without_folders, sys.argv[1:])]),
+        command=describe_command("synthaug"),
         **training,
     )
     save_settings(out / RESOLVED, ctx, training)
-
-
-def _without_folders(word: str) -> str:
-    """Shorten an absolute path to its last part: the page goes to others, whose folders are different."""
-    return Path(word).name if Path(word).is_absolute() else word

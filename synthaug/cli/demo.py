@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -25,6 +23,7 @@ def run(
     What is left out takes the default that fits in minutes.
     """
     from synthaug.evaluation.demo import run_demo
+    from synthaug.evaluation.environment import describe_command
 
     flags = {
         "seeds": seeds,
@@ -35,4 +34,4 @@ def run(
         "family": family,
     }
     given: dict[str, Any] = {name: value for name, value in flags.items() if value is not None}
-    run_demo(out, overwrite=overwrite, command=shlex.join(["synthaug", *sys.argv[1:]]), **given)
+    run_demo(out, overwrite=overwrite, command=describe_command("synthaug"), **given)

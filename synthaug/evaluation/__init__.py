@@ -6,7 +6,7 @@ from synthaug.evaluation.augmentation import AUGMENTATIONS, Augmentation
 from synthaug.evaluation.classifier import Classifier, fit_classifier, train_classifier
 from synthaug.evaluation.classifier_settings import ClassifierConfig, ClassifierResult
 from synthaug.evaluation.comparison import Comparison, compare
-from synthaug.evaluation.environment import describe_environment
+from synthaug.evaluation.environment import describe_command, describe_environment
 from synthaug.evaluation.policy import Policy
 from synthaug.evaluation.quality import Fidelity, extract_features, measure_fidelity, relative_sharpness
 from synthaug.evaluation.scores import Scores, score
@@ -27,6 +27,7 @@ __all__ = [
     "Scores",
     "choose",
     "compare",
+    "describe_command",
     "describe_environment",
     "extract_features",
     "fit_classifier",

@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,27 @@ def describe_environment() -> dict[str, Any]:
             "system": f"{platform.system()} {platform.machine()}",
         },
     }
+
+
+def describe_command(*program: str) -> str:
+    """Return the command that is running, as a shell takes it; of absolute paths only the last part is kept.
+
+    Args:
+        program: What starts it, such as ``"python", "-m", "benchmarks.speed"``.
+
+    Example:
+        >>> import sys
+        >>> sys.argv, before = ["x", "--out=/home/me/runs", "/data/photos", "--steps", "5"], sys.argv
+        >>> describe_command("synthaug", "fit")
+        'synthaug fit --out=runs photos --steps 5'
+        >>> sys.argv = before
+    """
+    return shlex.join([*program, *map(_without_folders, sys.argv[1:])])
+
+
+def _without_folders(word: str) -> str:
+    flag, equals, value = word.rpartition("=")
+    return f"{flag}{equals}{Path(value).name}" if value.startswith("/") and len(value) > 1 else word
 
 
 def _processor() -> str:
