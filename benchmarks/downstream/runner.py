@@ -18,8 +18,8 @@ from benchmarks.downstream.tasks import (
     load_splits,
     perform,
 )
+from synthaug.classifiers.policy import Policy
 from synthaug.evaluation import choose
-from synthaug.evaluation.policy import Policy
 
 Say = Callable[[str], None]
 

@@ -22,10 +22,10 @@ from sklearn.neighbors import NearestNeighbors
 
 from synthaug.data import ImageDataset
 from synthaug.evaluation import describe_command, describe_environment
-from synthaug.evaluation.quality.features import extract_features
 from synthaug.grids import save_picture
 from synthaug.latent.anomalies import AnomalyDetector
 from synthaug.latent.anomaly_report import AnomalyReport
+from synthaug.networks.features import extract_features
 from synthaug.storage import write_json
 
 OURS = "synthaug"

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from synthaug.classifiers.classifier import Classifier, fit_classifier
 from synthaug.evaluation import describe_command, describe_environment
-from synthaug.evaluation.classifier import Classifier, fit_classifier
 from synthaug.grids import row_grid, save_picture
 from synthaug.latent.inputs import dataset_labels, load_source
 from synthaug.latent.vary import Variation, Varier

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from synthaug.evaluation.augmentation import AUGMENTATIONS, Augmentation
-from synthaug.evaluation.classifier import Classifier, fit_classifier, train_classifier
-from synthaug.evaluation.classifier_settings import ClassifierConfig, ClassifierResult
+from synthaug.classifiers.augmentation import AUGMENTATIONS, Augmentation
+from synthaug.classifiers.classifier import Classifier, fit_classifier, train_classifier
+from synthaug.classifiers.policy import Policy
+from synthaug.classifiers.scores import Scores, score
+from synthaug.classifiers.selection import Choice, choose, tune_classifier
+from synthaug.classifiers.settings import ClassifierConfig, ClassifierResult
 from synthaug.evaluation.comparison import Comparison, compare
 from synthaug.evaluation.environment import describe_command, describe_environment
-from synthaug.evaluation.policy import Policy
 from synthaug.evaluation.quality import Fidelity, extract_features, measure_fidelity, relative_sharpness
-from synthaug.evaluation.scores import Scores, score
-from synthaug.evaluation.selection import Choice, choose, tune_classifier
 from synthaug.evaluation.statistics import PairedDifference, paired_difference
 
 __all__ = [

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from synthaug.classifiers.classifier import train_classifier
+from synthaug.classifiers.policy import Policy
+from synthaug.classifiers.settings import ClassifierResult
 from synthaug.errors import ConfigError
-from synthaug.evaluation.classifier import train_classifier
-from synthaug.evaluation.classifier_settings import ClassifierResult
 from synthaug.evaluation.demo_page import DemoFacts, DemoResult, demo_page, demo_table, verdict
 from synthaug.evaluation.environment import describe_environment
-from synthaug.evaluation.policy import Policy
 from synthaug.evaluation.statistics import paired_difference
 from synthaug.grids import class_grid, save_picture
 from synthaug.storage import new_directory, write_json

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from synthaug.evaluation.policy import Policy
+from synthaug.classifiers.policy import Policy
 from synthaug.evaluation.report import Report, paired_plot
 from synthaug.evaluation.statistics import PairedDifference
 

@@ -26,6 +26,7 @@ from synthaug.config import Config
 from synthaug.errors import ConfigError, DataError
 from synthaug.generators.noise import sample_noise
 from synthaug.labels import ClassKey, check_labels, class_index, resolve_counts
+from synthaug.pixels import from_uint8, to_uint8
 from synthaug.storage import canonical_json, digest
 
 if TYPE_CHECKING:
@@ -367,16 +368,6 @@ class Generator(nn.Module, ABC):
 def _channels_last(images: Tensor) -> NDArray[np.uint8]:
     array: NDArray[np.uint8] = to_uint8(images).permute(0, 2, 3, 1).cpu().numpy()
     return array
-
-
-def to_uint8(images: Tensor) -> Tensor:
-    """Turn images in [-1, 1] into uint8, rounded and clamped."""
-    return images.float().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
-
-
-def from_uint8(images: Tensor) -> Tensor:
-    """Turn uint8 images into float32 in [-1, 1]."""
-    return images.float().div(127.5).sub(1)
 
 
 def tensor_bytes(tensor: Tensor) -> bytes:

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from synthaug.errors import ConfigError
-from synthaug.generators.base import from_uint8
 from synthaug.generators.encoder_decoder import EncoderDecoder
 from synthaug.generators.folder import load, make_generator
+from synthaug.pixels import from_uint8
 from synthaug.storage import canonical_json
 
 if TYPE_CHECKING:

@@ -19,10 +19,10 @@ from torch import Tensor
 
 from synthaug.errors import LabelError
 from synthaug.generators import CHUNK, Generator
-from synthaug.generators.base import from_uint8, to_uint8
 from synthaug.generators.noise import sample_noise
 from synthaug.latent.class_codes import class_codes
 from synthaug.latent.inputs import MOST_CLASSES_TO_INFER
+from synthaug.pixels import from_uint8, to_uint8
 
 _CANDIDATES = 256
 """Samples of a class among which the starts are chosen."""

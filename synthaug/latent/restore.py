@@ -22,8 +22,8 @@ from torch import Tensor
 
 from synthaug.errors import ConfigError, DataError
 from synthaug.generators import CHUNK, Generator
-from synthaug.generators.base import from_uint8, to_uint8
 from synthaug.latent.inputs import ImagesLike, LabelsLike, read_labelled, require_encoder, resolve_labels
+from synthaug.pixels import from_uint8, to_uint8
 
 _LEARNING_RATE = 0.05
 _LEAST_ERROR = 1e-4  # of images in [-1, 1]: below it, fitting the observation better is no longer worth a likely code

@@ -12,10 +12,10 @@ from torch import Tensor
 
 from synthaug.errors import ConfigError
 from synthaug.generators import CHUNK, Generator
-from synthaug.generators.base import from_uint8
 from synthaug.generators.noise import sample_noise
 from synthaug.latent.evolution import SeparableCMA
 from synthaug.latent.scores import Constraint, Score, evaluate
+from synthaug.pixels import from_uint8
 
 POPULATION = 16
 """Candidates that ``"cma"`` and ``"random"`` try for each image in a step."""

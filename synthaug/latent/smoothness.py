@@ -22,11 +22,11 @@ from torch import Tensor
 from synthaug.data import ImageDataset
 from synthaug.errors import ConfigError, DataError
 from synthaug.generators import CHUNK, Generator
-from synthaug.generators.base import from_uint8
 from synthaug.latent.inputs import as_generator, in_evaluation, read_images, relabelled, require_encoder
 from synthaug.latent.interpolate import Mode, between, lies_on_shell
 from synthaug.networks.perceptual import PerceptualDistance
 from synthaug.networks.pretrained import load_pretrained
+from synthaug.pixels import from_uint8
 
 Distance = Callable[[Tensor, Tensor], Tensor]
 """From two batches of images (B, C, H, W) in [-1, 1] to squared distances (B,), pair by pair."""

@@ -21,7 +21,7 @@ from torch import Tensor
 from synthaug.data import ImageDataset
 from synthaug.errors import ConfigError, DivergenceError, TrainingInterrupted
 from synthaug.generators import Generator, Phase
-from synthaug.generators.base import from_uint8
+from synthaug.pixels import from_uint8
 from synthaug.training.batches import BEFORE_FIRST_STEP, BatchStream, step_seed
 from synthaug.training.checkpoint import STATE, load_state, save_state
 from synthaug.training.config import RESUMABLE, TrainingConfig

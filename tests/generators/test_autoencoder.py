@@ -10,7 +10,7 @@ import synthaug
 from synthaug.data import ImageDataset
 from synthaug.errors import ConfigError
 from synthaug.generators.autoencoder import AutoencoderConfig, Corruption, corrupt
-from synthaug.generators.base import from_uint8
+from synthaug.pixels import from_uint8
 
 IMAGES = torch.rand(64, 1, 16, 16, generator=torch.Generator().manual_seed(0)) * 2 - 1
 

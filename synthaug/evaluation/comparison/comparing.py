@@ -27,8 +27,8 @@ from synthaug.evaluation.comparison.task import (
     stored_digest,
 )
 from synthaug.evaluation.environment import describe_environment
-from synthaug.evaluation.quality.features import DEFAULT_NETWORK
 from synthaug.generators import family_class, list_families
+from synthaug.networks.features import DEFAULT_NETWORK
 from synthaug.storage import write_json
 
 if TYPE_CHECKING:

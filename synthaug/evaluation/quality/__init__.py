@@ -7,10 +7,10 @@ images that no generator was trained on.
 from __future__ import annotations
 
 from synthaug.evaluation.quality.distances import frechet_distance, kernel_distance
-from synthaug.evaluation.quality.features import extract_features
 from synthaug.evaluation.quality.fidelity import Fidelity, measure_fidelity
 from synthaug.evaluation.quality.manifolds import ManifoldScores, manifold_scores
 from synthaug.evaluation.quality.sharpness import laplacian_variance, relative_sharpness
+from synthaug.networks.features import extract_features
 
 __all__ = [
     "Fidelity",

@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from synthaug.classifiers.batches import batch_order
+from synthaug.classifiers.policy import Policy
 from synthaug.errors import DataError
-from synthaug.evaluation.batches import batch_order
-from synthaug.evaluation.policy import Policy
 from synthaug.labels import class_index
 
 if TYPE_CHECKING:

@@ -5,11 +5,11 @@ import itertools
 import numpy as np
 import pytest
 
+from synthaug.classifiers.batches import batch_order
+from synthaug.classifiers.feed import Feed
+from synthaug.classifiers.policy import Policy
 from synthaug.data import ImageDataset
 from synthaug.errors import ConfigError, DataError, LabelError
-from synthaug.evaluation.batches import batch_order
-from synthaug.evaluation.feed import Feed
-from synthaug.evaluation.policy import Policy
 from synthaug.sampling import SampleBank
 
 CLASSES = ("a", "b", "c")

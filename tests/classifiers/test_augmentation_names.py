@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from synthaug.classifiers.augmentation import AUGMENTATIONS, Augmentation, affine, crop, flip
 from synthaug.errors import ConfigError
-from synthaug.evaluation.augmentation import AUGMENTATIONS, Augmentation, affine, crop, flip
 
 
 @pytest.mark.parametrize("channels", [1, 3])

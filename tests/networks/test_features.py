@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from synthaug.errors import DataError
-from synthaug.evaluation.quality import extract_features, laplacian_variance, relative_sharpness
-from synthaug.evaluation.quality import features as module
+from synthaug.evaluation.quality import laplacian_variance, relative_sharpness
+from synthaug.networks import features as module
+from synthaug.networks.features import extract_features
 
 
 @pytest.fixture

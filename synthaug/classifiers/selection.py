@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from synthaug.classifiers.classifier import train_classifier
 from synthaug.errors import ConfigError
-from synthaug.evaluation.classifier import train_classifier
 
 if TYPE_CHECKING:
     from synthaug.data import ImageDataset

@@ -12,13 +12,13 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from synthaug.classifiers.augmentation import Augmentation
+from synthaug.classifiers.feed import Batch, Feed, SampleSource
+from synthaug.classifiers.models import create_classifier
+from synthaug.classifiers.policy import Policy
+from synthaug.classifiers.scores import Scores, score
+from synthaug.classifiers.settings import ClassifierConfig, ClassifierResult
 from synthaug.errors import DivergenceError, LabelError
-from synthaug.evaluation.augmentation import Augmentation
-from synthaug.evaluation.classifier_settings import ClassifierConfig, ClassifierResult
-from synthaug.evaluation.feed import Batch, Feed, SampleSource
-from synthaug.evaluation.models import create_classifier
-from synthaug.evaluation.policy import Policy
-from synthaug.evaluation.scores import Scores, score
 
 if TYPE_CHECKING:
     from synthaug.data import ImageDataset

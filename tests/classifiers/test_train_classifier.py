@@ -8,11 +8,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from synthaug.classifiers import Policy, fit_classifier, score, train_classifier, tune_classifier
+from synthaug.classifiers.classifier import weighted_cross_entropy
+from synthaug.classifiers.models import create_classifier
 from synthaug.data import ImageDataset
 from synthaug.errors import ConfigError, DataError, LabelError
-from synthaug.evaluation import Policy, fit_classifier, score, train_classifier, tune_classifier
-from synthaug.evaluation.classifier import weighted_cross_entropy
-from synthaug.evaluation.models import create_classifier
 from synthaug.sampling import SampleBank
 
 TINY = {"model": "test_resnet", "steps": 6, "batch_size": 16, "augmentation": "none", "input_size": 16}
@@ -102,7 +102,7 @@ def test_logit_adjustment_starts_from_the_adjusted_loss(splits):
     plain = TINY | {"steps": 1, "batch_size": 32, "learning_rate": 1e-12}
     _, classifier = fit_classifier(tail, **plain)
     adjusted = train_classifier(tail, logit_adjustment=1.0, **plain)
-    from synthaug.evaluation.feed import Feed
+    from synthaug.classifiers.feed import Feed
 
     batch = next(Feed(tail, None, Policy(), batch_size=32, seed=0).batches(1))
     classifier.model.train()

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Literal
 
+from synthaug.classifiers.augmentation import Augmentation
+from synthaug.classifiers.policy import Policy
+from synthaug.classifiers.scores import Scores
 from synthaug.config import Config
 from synthaug.errors import ConfigError
-from synthaug.evaluation.augmentation import Augmentation
-from synthaug.evaluation.policy import Policy
-from synthaug.evaluation.scores import Scores
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,7 +18,7 @@ class ClassifierConfig(Config):
 
     Attributes:
         model: Any timm model name.
-        augmentation: Parts joined by ``+``; see `synthaug.evaluation.augmentation`.
+        augmentation: Parts joined by ``+``; see `synthaug.classifiers.augmentation`.
         steps: Optimiser steps; samples never add any.
         batch_size: Images in a step.
         learning_rate: Peak of the one-cycle schedule (Smith & Topin 2019) of AdamW.

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from synthaug.data.cache import default_directory
 from synthaug.errors import DataError
-from synthaug.generators.base import from_uint8
 from synthaug.networks.pretrained import SMALLEST_SIDE, load_pretrained
+from synthaug.pixels import from_uint8
 from synthaug.storage import digest, new_file
 
 DEFAULT_NETWORK = "efficientnet_lite0"

@@ -1,0 +1,1 @@
+"""Should you use samples at all, which, and how? Measured inside the training split."""
