@@ -27,7 +27,7 @@ TINY = {
         "components": 2,
     },
     "gan": {"width": 8, "discriminator": "resnet", "discriminator_width": 8, "latent_dim": 6, "class_dim": 4},
-    "diffusion": {"channels": (4, 8), "patch": 4},
+    "diffusion": {"widths": (4, 8), "patch": 4},
 }
 """Small settings of each family; a family without an entry is tested with its defaults."""
 

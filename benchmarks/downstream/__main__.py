@@ -5,14 +5,13 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from synthaug.errors import SynthaugError
 from synthaug.evaluation.environment import describe_command
-from synthaug.storage import read_json, write_json
 
 app = typer.Typer(
     help="Do samples make a classifier better? Arms × seeds over any labelled images, resumable run by run.",
@@ -22,31 +21,32 @@ app = typer.Typer(
 )
 console = Console(soft_wrap=True)
 
-DEFAULT_PLAN = Path(__file__).with_name("fashion_mnist.yaml")
+OUT = Path("benchmarks/results/downstream")
+DEFAULT_PLAN = Path(__file__).with_name("plans") / "fashion_mnist.yaml"
 
 
 @app.command()
 def run(
-    config: Annotated[Path, typer.Option(help="Plan, YAML.")] = DEFAULT_PLAN,
-    work: Annotated[Path, typer.Option(help="Folder of finished runs; the same command goes on from it.")] = Path(
-        "runs/downstream"
-    ),
-    out: Annotated[Path | None, typer.Option(help="Summary to write; a plot goes beside it.")] = None,
+    config: Annotated[Path, typer.Option(help="Plan of one dataset, YAML.")] = DEFAULT_PLAN,
+    work: Annotated[Path, typer.Option(help="Folder of generators and banks.")] = Path("runs/downstream"),
+    out: Annotated[Path, typer.Option(help="Folder of finished runs (below runs/), summary and page.")] = OUT,
     source: Annotated[str | None, typer.Option(help="Training images instead of the plan's.")] = None,
     split: Annotated[str | None, typer.Option(help="Training split of the source.")] = None,
     test_source: Annotated[str | None, typer.Option(help="Source of the test split.")] = None,
     test_split: Annotated[str | None, typer.Option(help="Test split.")] = None,
     test_limit: Annotated[int | None, typer.Option(help="Test images, the same for all seeds.")] = None,
     regime: Annotated[list[str] | None, typer.Option(help="few-shot:20, long-tail:100@500, full; repeatable.")] = None,
+    classifier: Annotated[list[str] | None, typer.Option(help="Only these of the plan; repeatable.")] = None,
+    bank: Annotated[list[str] | None, typer.Option(help="Only these of the plan; repeatable.")] = None,
     seeds: Annotated[int | None, typer.Option(help="Number of seeds.")] = None,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps of each classifier.")] = None,
-    model: Annotated[str | None, typer.Option(help="Any timm model.")] = None,
+    until: Annotated[str, typer.Option(metavar="choose|banks|arms", help="Last phase.")] = "arms",
     jobs: Annotated[int, typer.Option(min=1, help="Runs at a time; torch's threads are shared out among them.")] = 1,
-    dry_run: Annotated[bool, typer.Option(help="Count the runs and stop.")] = False,
 ) -> None:
-    """Do what of the plan is not done yet, then write the summary, the plot and the table."""
+    """Do what of the plan is not done yet, then write summary and page."""
     from benchmarks.downstream.plan import Plan
-    from benchmarks.downstream.runner import count_tasks, run_plan
+    from benchmarks.downstream.runner import run_plan
+    from benchmarks.downstream.tasks import Places
 
     plan = Plan.read(
         config,
@@ -55,45 +55,31 @@ def run(
         test_source=test_source,
         test_split=test_split,
         test_limit=test_limit,
-        regimes=tuple(regime) if regime else None,
+        regimes=regime or None,
+        classifiers=classifier or None,
+        banks=bank or None,
         seeds=seeds,
         steps=steps,
-        model=model,
     )
-    if dry_run:
-        console.print(", ".join(f"{number} {kind} runs" for kind, number in count_tasks(plan).items()))
-        return
     start = time.perf_counter()
-    measured = run_plan(plan, work, jobs=jobs, say=console.print)
-    command = describe_command("python", "-m", "benchmarks.downstream")
-    write_json(work / "measured.json", {"plan": plan.to_dict(), "measured": measured, "command": command})
+    run_plan(plan, Places(work, out / "runs"), jobs=jobs, say=console.print, until=until)
     console.print(f"took {(time.perf_counter() - start) / 60:.1f} min")
-    _publish(plan, measured, command, out or Path(f"benchmarks/results/downstream_{plan.name}.json"))
+    if until == "arms":
+        _report(out)
 
 
 @app.command()
-def report(
-    work: Annotated[Path, typer.Option(help="Folder of a finished run.")] = Path("runs/downstream"),
-    out: Annotated[Path | None, typer.Option(help="Summary to write; a plot goes beside it.")] = None,
-) -> None:
-    """Write summary, plot and table again from a finished run; trains nothing."""
-    from benchmarks.downstream.plan import Plan
-
-    stored = read_json(work / "measured.json")
-    plan = Plan.from_dict(stored["plan"])
-    target = out or Path(f"benchmarks/results/downstream_{plan.name}.json")
-    _publish(plan, stored["measured"], stored["command"], target)
+def report(out: Annotated[Path, typer.Option(help="Folder of finished runs.")] = OUT) -> None:
+    """Write summary, table and page again from the finished runs; trains nothing."""
+    _report(out)
 
 
-def _publish(plan: Any, measured: dict[str, Any], command: str, out: Path) -> None:
-    from benchmarks.downstream.report import plot, summarise, tables
+def _report(out: Path) -> None:
+    from benchmarks.downstream.report import tables, write_report
 
-    summary = summarise(plan, measured, command)
-    write_json(out, summary)
-    plot(summary, out.with_suffix(".png"))
-    for table in tables(summary):
+    for table in tables(write_report(out / "runs", out, describe_command("python", "-m", "benchmarks.downstream"))):
         console.print(table)
-    console.print(f"wrote {out} and {out.with_suffix('.png')}")
+    console.print(f"wrote {out / 'summary.json'}, {out / 'table.md'} and {out / 'report.html'}")
 
 
 def main() -> None:

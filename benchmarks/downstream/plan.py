@@ -1,74 +1,40 @@
-"""What a benchmark runs: sources, regimes, real-only bases, generators and policies, read from YAML."""
+"""What a benchmark runs on one dataset: regimes, classifiers, real-only arms, banks and policies, read from YAML."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from synthaug.data import ImageDataset
+from benchmarks.downstream.recipes import RECIPES, recipe_kind
+from benchmarks.downstream.regimes import Regime
+from synthaug.classifiers import ClassifierConfig, Policy
 from synthaug.errors import ConfigError, did_you_mean
-from synthaug.evaluation import ClassifierConfig, Policy
+
+__all__ = ["BEST", "Arm", "Plan", "Regime"]
+
+BEST = "best"
+"""Stands for the real-only arm with the best validation score, in ``with_samples``."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Regime:
-    """How the training subset is drawn: ``few-shot:20``, ``long-tail:100@500`` (imbalance @ head) or ``full``."""
+class Arm:
+    """A bank and the policy by which its samples enter."""
 
-    name: str
-    kind: str
-    per_class: int = 0
-    imbalance: float = 1.0
-    head: int | None = None
-
-    @classmethod
-    def parse(cls, text: str) -> Regime:
-        """Read a regime from its short form."""
-        kind, _, detail = text.partition(":")
-        try:
-            if kind == "few-shot":
-                return cls(text, kind, per_class=int(detail))
-            if kind == "long-tail":
-                imbalance, _, head = detail.partition("@")
-                return cls(text, kind, imbalance=float(imbalance), head=int(head) if head else None)
-            if text == "full":
-                return cls(text, kind)
-        except ValueError:
-            pass
-        raise ConfigError(f"expected a regime like few-shot:20, long-tail:100@500 or full, but got {text!r}.")
-
-    def subset(self, train: ImageDataset, seed: int) -> ImageDataset:
-        """Draw the training images of one seed; in a long tail the seed also shuffles which classes are rare."""
-        if self.kind == "few-shot":
-            return train.few_shot(per_class=self.per_class, seed=seed)
-        if self.kind == "long-tail":
-            return train.long_tail(imbalance=self.imbalance, seed=seed, head=self.head, order="shuffled")
-        return train
-
-
-@dataclasses.dataclass(frozen=True)
-class GeneratorPlan:
-    """One generator: the arguments of `synthaug.fit`, and the number of samples a class."""
-
-    per_class: int
-    fit: dict[str, Any]
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> GeneratorPlan:
-        """Read a generator's settings; all but ``per_class`` and ``options`` go to `synthaug.fit` as they are."""
-        fit = {key: value for key, value in values.items() if key not in ("per_class", "options")}
-        return cls(per_class=int(values.get("per_class", 200)), fit=fit | dict(values.get("options", {})))
+    bank: str
+    policy: str
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """A whole benchmark. See ``fashion_mnist.yaml`` beside this file for an example.
+    """One dataset's part of the benchmark. See ``plans/fashion_mnist.yaml`` for an example.
 
     Attributes:
-        name: Of the result.
+        name: Of the dataset, in results.
         source: Training images, anything `ImageDataset.load` takes by name or path.
         split: Name of the training split; `None` takes all of the source.
         test_source: Source of the test split; the same source if left out.
@@ -79,10 +45,13 @@ class Plan:
         seeds: Number of seeds, from 0.
         holdout: Share of the subset held out to choose settings.
         selection_seeds: Number of seeds whose subsets are used to choose.
-        classifier: Settings of `train_classifier` that all arms share.
-        bases: Candidate settings of each real-only arm.
-        generators: Generators by name.
+        classifiers: Settings of `train_classifier` by name of the classifier.
+        bases: Real-only arms: candidate settings of each. The best candidate by validation is the arm.
+        with_samples: Bases that samples are put on top of; ``best`` is the one with the best validation score.
+        generators: Arguments of `synthaug.fit` by name.
+        banks: Recipes by name: what is made of a subset and its generators; see `benchmarks.downstream.recipes`.
         policies: Policies by name.
+        arms: Pairs ``[bank, policy]``; all of them if left out.
     """
 
     name: str
@@ -96,54 +65,101 @@ class Plan:
     seeds: int = 5
     holdout: float = 0.25
     selection_seeds: int = 3
-    classifier: dict[str, Any] = dataclasses.field(default_factory=dict)
+    classifiers: dict[str, dict[str, Any]] = dataclasses.field(default_factory=lambda: {"resnet": {}})
     bases: dict[str, list[dict[str, Any]]] = dataclasses.field(default_factory=lambda: {"none": [{}]})
+    with_samples: tuple[str, ...] = ("none", BEST)
     generators: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
+    banks: dict[str, dict[str, Any]] = dataclasses.field(default_factory=dict)
     policies: dict[str, dict[str, Any]] = dataclasses.field(default_factory=lambda: {"replace 0.5": {}})
+    arms: tuple[Arm, ...] | None = None
 
     def __post_init__(self) -> None:
         for regime in self.regimes:
             Regime.parse(regime)
-        for candidates in self.bases.values():
-            if not candidates:
-                raise ConfigError("bases: expected at least one candidate for each base, but got an empty list.")
-            for settings in candidates:
-                ClassifierConfig.from_dict(self.settings(settings))
+        for base, candidates in self.bases.items():
+            if not candidates or base == BEST:
+                raise ConfigError(f"bases: expected names other than 'best', each with candidates, but got {base!r}.")
+            for classifier, settings in itertools.product(self.classifiers, candidates):
+                ClassifierConfig.from_dict(self.settings(classifier, settings))
         for policy in self.policies.values():
             Policy.from_dict(policy)
+        for base in self.with_samples:
+            _require(base, {*self.bases, BEST}, "with_samples")
+        for recipe in self.banks.values():
+            known = {*RECIPES[recipe_kind(recipe)], "per_class"}
+            for key in recipe:
+                _require(key, known, "a bank's setting")
+            if "generator" in recipe:
+                _require(recipe["generator"], self.generators, "a bank's generator")
+        for arm in self.arms or ():
+            _require(arm.bank, self.banks, "an arm's bank")
+            _require(arm.policy, self.policies, "an arm's policy")
         if self.seeds < 1 or self.selection_seeds < 1 or not 0 < self.holdout < 1:
             raise ConfigError(
                 f"expected seeds and selection_seeds of 1 or more and a holdout between 0 and 1, but got "
                 f"{self.seeds}, {self.selection_seeds} and {self.holdout}."
             )
 
-    def settings(self, candidate: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a candidate's settings on top of those that all arms share."""
-        return self.classifier | dict(candidate)
+    def settings(self, classifier: str, candidate: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a candidate's settings on top of those of its classifier."""
+        return self.classifiers[classifier] | dict(candidate)
+
+    def sample_arms(self) -> tuple[Arm, ...]:
+        """Return the pairs of bank and policy to run."""
+        if self.arms is not None:
+            return self.arms
+        return tuple(Arm(bank, policy) for bank, policy in itertools.product(self.banks, self.policies))
+
+    def cells(self) -> Iterator[tuple[str, str]]:
+        """Yield each regime with each classifier."""
+        yield from itertools.product(self.regimes, self.classifiers)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the plan as JSON-able values."""
-        return dataclasses.asdict(self) | {"regimes": list(self.regimes)}
+        plain = dataclasses.asdict(self) | {"regimes": list(self.regimes), "with_samples": list(self.with_samples)}
+        return plain | {"arms": None if self.arms is None else [[arm.bank, arm.policy] for arm in self.arms]}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Plan:
         """Make a plan, refusing unknown settings."""
-        known = [field.name for field in dataclasses.fields(cls)]
         for key in values:
-            if key not in known:
-                raise ConfigError(
-                    f"a plan has no setting {key!r}.{did_you_mean(key, known)} Known: {', '.join(known)}."
-                )
-        return cls(**{**values, "regimes": tuple(values.get("regimes", ("few-shot:20",)))})
+            _require(key, [field.name for field in dataclasses.fields(cls)], "a plan's setting")
+        made = dict(values)
+        for name in ("regimes", "with_samples"):
+            if name in made:
+                made[name] = tuple(made[name])
+        if made.get("arms") is not None:
+            made["arms"] = tuple(Arm(*pair) for pair in made["arms"])
+        return cls(**made)
 
     @classmethod
     def read(cls, path: Path, **overrides: Any) -> Plan:
-        """Read a plan from YAML; overrides that are not `None` take precedence."""
+        """Read a plan from YAML; overrides that are not `None` take precedence.
+
+        ``steps`` overrides those of all classifiers, and ``classifiers`` and ``banks`` choose among the plan's.
+        """
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-        classifier = dict(values.get("classifier", {}))
-        for name in ("steps", "model", "batch_size"):
-            value = overrides.pop(name, None)
-            if value is not None:
-                classifier[name] = value
         given = {key: value for key, value in overrides.items() if value is not None}
-        return cls.from_dict({**values, "classifier": classifier, **given})
+        for name in ("classifiers", "banks"):
+            if name in given:
+                given[name] = {key: values[name][_require(key, values[name], name)] for key in given[name]}
+        if "banks" in given and values.get("arms"):
+            given["arms"] = [pair for pair in values["arms"] if pair[0] in given["banks"]]
+        values = {**values, **{key: value for key, value in given.items() if key != "steps"}}
+        if "steps" in given:
+            for settings in values["classifiers"].values():
+                settings["steps"] = given["steps"]
+        return cls.from_dict(values)
+
+
+def _require(name: str, known: Any, what: str) -> str:
+    """Return a name that is known.
+
+    Raises:
+        ConfigError: If it is not.
+    """
+    if name not in known:
+        raise ConfigError(
+            f"{what}: expected one of {', '.join(sorted(known))}, but got {name!r}.{did_you_mean(name, list(known))}"
+        )
+    return name

@@ -1,145 +1,206 @@
-"""From finished runs to the committed summary, its table and its plot."""
+"""The page of the benchmark: tables, curves, recall by class, compute spent; drawn from the cached runs alone."""
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.table import Table
 
-from benchmarks.downstream.plan import Plan
-from synthaug.evaluation import describe_environment, paired_difference
-from synthaug.storage import new_file
+from benchmarks.downstream.regimes import Regime
+from benchmarks.downstream.summary import Cell, Comparison, compute_spent, read_cells, rows
+from synthaug.evaluation.report import Report
+from synthaug.storage import new_file, write_json
 
-METRICS = ("balanced_accuracy", "accuracy")
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
-
-def summarise(plan: Plan, measured: dict[str, Any], command: str) -> dict[str, Any]:
-    """Return the JSON-able summary: values of every seed, means, spreads, and paired gains over each arm's base."""
-    return {
-        "benchmark": "downstream",
-        "name": plan.name,
-        "command": command,
-        **describe_environment(),
-        "seeds": list(range(plan.seeds)),
-        "metric": "balanced accuracy on test, shares from 0 to 1; gains are paired by seed, 95 % Student t interval",
-        "test_images": measured["test_images"],
-        "plan": plan.to_dict(),
-        "regimes": {name: _regime(values) for name, values in measured["regimes"].items()},
-    }
+COLUMNS = ("real-only arm", "samples", "policy", "seeds", "real only", "with samples", "gain", "95 % interval", "wins")
 
 
-def _regime(values: dict[str, Any]) -> dict[str, Any]:
-    arms = values["arms"]
-    controls = {arm["base"]: arm for arm in arms if arm["generator"] is None}
-    return {
-        "train_images": values["train_images"],
-        "class_counts": values["class_counts"],
-        "choices": values["choices"],
-        "generators": {
-            name: {
-                "fit_seconds": [run["fit_seconds"] for run in runs],
-                "generate_seconds": [run["generate_seconds"] for run in runs],
-                "samples": runs[0]["samples"],
-                "parameters": runs[0]["parameters"],
-                "digests": [run["generator_digest"] for run in runs],
-                "bank_digests": [run["bank_digest"] for run in runs],
-            }
-            for name, runs in values["generators"].items()
-        },
-        "arms": [_arm(arm, controls[arm["base"]]) for arm in arms],
-    }
+def write_report(results: Path, out: Path, command: str) -> list[Cell]:
+    """Write ``summary.json``, ``report.html`` and ``table.md`` into ``out`` and return what they show."""
+    cells = read_cells(results)
+    write_json(out / "summary.json", rows(cells))
+    with new_file(out / "table.md") as temporary:
+        temporary.write_text(markdown(cells), encoding="utf-8")
+    page(cells, compute_spent(results), command).save(out / "report.html")
+    return cells
 
 
-def _arm(arm: dict[str, Any], control: dict[str, Any]) -> dict[str, Any]:
-    runs = arm["runs"]
-    summary: dict[str, Any] = {key: arm[key] for key in ("base", "generator", "policy", "settings")}
-    summary["steps"] = [run["steps"] for run in runs]
-    summary["synthetic_share"] = float(np.mean([run["synthetic_images"] / run["images"] for run in runs]))
-    summary["seconds"] = [round(run["seconds"], 2) for run in runs]
-    for metric in METRICS:
-        per_seed = [run["test"][metric] for run in runs]
-        without = [run["test"][metric] for run in control["runs"]]
-        summary[metric] = {
-            "per_seed": per_seed,
-            "mean": float(np.mean(per_seed)),
-            "std": float(np.std(per_seed, ddof=1)) if len(per_seed) > 1 else None,
-            "gain": None if arm["generator"] is None else paired_difference(per_seed, without).to_dict(),
-        }
-    recalls = [[np.nan if value is None else value for value in run["test"]["recall"]] for run in runs]
-    summary["recall_per_seed"] = [[None if np.isnan(value) else value for value in row] for row in recalls]
-    return summary
+def page(cells: list[Cell], spent: dict[str, float], command: str) -> Report:
+    """Make the page."""
+    made = Report("Do samples make classifiers better?", "Balanced accuracy on test images, %, gains in points")
+    for cell in cells:
+        heading = f"{cell.dataset} · {cell.regime} · {cell.classifier}"
+        note = (
+            f"{cell.choice['train_images']} training images, {cell.choice['test_images']} test images. Best real-only "
+        )
+        note += f"arm by validation: {cell.choice['best']}."
+        made.table(heading, COLUMNS, [row(one) for one in ordered(cell)], note, difference=False)
+        made.pictures("", [(arms_plot(cell), "each seed, and each arm's mean")], smooth=True)
+        shown = [one for one in ordered(cell) if one.best][:1]
+        if shown:
+            made.pictures("", [(recall_plot(shown[0]), "recall by class: real only, and with samples")], smooth=True)
+        table = [(name, *_real_cells(cell, name)) for name in cell.choice["bases"]]
+        made.table("Real-only arms", ("arm", "validation", "test"), table, difference=False)
+    curves = shots_plot(cells)
+    if curves is not None:
+        made.pictures(
+            "Gain over the number of training images", [(curves, "best real-only arm as the base")], smooth=True
+        )
+    work = [f"{hours:.1f} hours in {kind} runs" for kind, hours in sorted(spent.items())]
+    made.text("Compute spent (one or two cores)", work)
+    made.code("How to make it again", command)
+    return made
 
 
-def arm_name(arm: dict[str, Any]) -> str:
-    """Return the short name of an arm."""
-    return arm["base"] if arm["generator"] is None else f"{arm['base']} + {arm['generator']}, {arm['policy']}"
+def ordered(cell: Cell) -> list[Comparison]:
+    """Return the comparisons over the best real-only arm first, each group by its gain."""
+    return sorted(cell.comparisons, key=lambda one: (not one.best, one.base, -one.gain.mean))
 
 
-def tables(summary: dict[str, Any]) -> list[Table]:
-    """Return one table a regime for the terminal."""
+def row(one: Comparison) -> tuple[str, ...]:
+    """Return the cells of a comparison, as text."""
+    gain = one.gain
+    interval = "" if gain.low is None or gain.high is None else f"{100 * gain.low:+.1f} … {100 * gain.high:+.1f}"
+    return (
+        f"{one.base} (best)" if one.best else one.base,
+        one.bank,
+        one.policy,
+        str(gain.pairs),
+        f"{100 * np.mean(one.reference):.1f}",
+        f"{100 * np.mean(one.synthetic):.1f}",
+        f"{100 * gain.mean:+.1f}",
+        interval,
+        f"{gain.wins}/{gain.pairs}",
+    )
+
+
+def _real_cells(cell: Cell, base: str) -> tuple[str, str]:
+    measured = cell.real_only.get(base, ())
+    text = "" if not measured else f"{100 * np.mean(measured):.1f} ({', '.join(f'{100 * v:.1f}' for v in measured)})"
+    return f"{100 * cell.choice['bases'][base]['mean']:.1f}", text
+
+
+def tables(cells: list[Cell]) -> list[Table]:
+    """Return one table a cell for the terminal."""
     made = []
-    for name, regime in summary["regimes"].items():
-        table = Table(title=f"{summary['name']} · {name} · balanced accuracy on test, %", title_justify="left")
-        for column in ("arm", "mean ± std", "seeds", "gain (points)", "95 % interval", "wins"):
-            table.add_column(column, justify="left" if column == "arm" else "right")
-        for arm in regime["arms"]:
-            table.add_row(arm_name(arm), *_cells(arm))
+    for cell in cells:
+        title = f"{cell.dataset} · {cell.regime} · {cell.classifier} · balanced accuracy on test, %"
+        table = Table(*COLUMNS, title=title, title_justify="left")
+        for one in ordered(cell):
+            table.add_row(*row(one))
         made.append(table)
     return made
 
 
-def _cells(arm: dict[str, Any]) -> tuple[str, str, str, str, str]:
-    values = arm["balanced_accuracy"]
-    spread = "" if values["std"] is None else f" ± {100 * values['std']:.1f}"
-    seeds = " ".join(f"{100 * value:.1f}" for value in values["per_seed"])
-    gain = values["gain"]
-    if gain is None:
-        return f"{100 * values['mean']:.1f}{spread}", seeds, "", "", ""
-    interval = "" if gain["low"] is None else f"{100 * gain['low']:+.1f} … {100 * gain['high']:+.1f}"
-    return (
-        f"{100 * values['mean']:.1f}{spread}",
-        seeds,
-        f"{100 * gain['mean']:+.1f}",
-        interval,
-        f"{gain['wins']}/{gain['pairs']}",
-    )
+def markdown(cells: list[Cell]) -> str:
+    """Return the table for a README: of each cell the real-only arms none and best, with each bank's best policy."""
+    lines = [
+        "| dataset | images | classifier | real-only arm | real only | + samples | gain [95 % interval] | wins |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for cell in cells:
+        for one in ordered(cell):
+            cells_of = row(one)
+            gain = f"{cells_of[6]} [{cells_of[7].replace(' … ', ', ')}]"
+            gain = f"**{gain}**" if one.gain.low is not None and one.gain.low > 0 else gain
+            lines.append(
+                f"| {cell.dataset} | {cell.regime} | {cell.classifier} | {cells_of[0]} | {cells_of[4]} | "
+                f"{cells_of[5]}: {one.bank}, {one.policy} | {gain} | {cells_of[8]} |"
+            )
+    return "\n".join(lines) + "\n"
 
 
-def plot(summary: dict[str, Any], path: Path) -> None:
-    """Draw every seed of every arm, the means, and the interval of each gain beside it."""
+def arms_plot(cell: Cell) -> bytes:
+    """Draw every seed of every arm and the means; the interval of each gain stands beside it."""
     from matplotlib.figure import Figure
 
-    regimes = summary["regimes"]
-    rows = max(len(regime["arms"]) for regime in regimes.values())
-    figure = Figure(figsize=(6.2 * len(regimes), 1.2 + 0.36 * rows), layout="constrained")
-    panels = figure.subplots(1, len(regimes), squeeze=False)[0]
-    for panel, (name, regime) in zip(panels, regimes.items(), strict=True):
-        for row, arm in enumerate(regime["arms"]):
-            values = 100 * np.array(arm["balanced_accuracy"]["per_seed"])
-            gain = arm["balanced_accuracy"]["gain"]
-            colour = {None: "0.45", "better": "tab:green", "worse": "tab:red", "unclear": "tab:blue"}[
-                gain and gain["verdict"]
-            ]
-            panel.scatter(values, np.full(len(values), row), s=14, color=colour, alpha=0.55, linewidths=0)
-            panel.scatter([values.mean()], [row], marker="|", s=180, color=colour)
-            if gain is not None:
-                text = f"{100 * gain['mean']:+.1f}"
-                if gain["low"] is not None:
-                    text += f"  [{100 * gain['low']:+.1f}, {100 * gain['high']:+.1f}]"
-                panel.annotate(
-                    text, (1.01, row), xycoords=("axes fraction", "data"), va="center", fontsize=7, color=colour
-                )
-        panel.set_yticks(range(len(regime["arms"])), [arm_name(arm) for arm in regime["arms"]], fontsize=8)
-        panel.set_ylim(len(regime["arms"]) - 0.5, -0.5)
-        panel.set_xlabel("balanced accuracy on test (%), one dot a seed; right: paired gain, 95 % interval", fontsize=7)
-        panel.set_title(f"{name} ({regime['train_images']} images)", fontsize=10)
-        panel.grid(axis="x", alpha=0.3)
-        panel.spines[["top", "right"]].set_visible(False)
-    figure.suptitle(
-        f"{summary['name']}: {summary['plan']['classifier'].get('model', 'resnet10t')} with and without samples",
-        fontsize=11,
-    )
-    with new_file(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=130)
+    lines: list[tuple[str, tuple[float, ...], Comparison | None]] = []
+    for base in dict.fromkeys(one.base for one in ordered(cell)):
+        lines.append((base, cell.real_only[base], None))
+        lines += [(f"+ {one.bank}, {one.policy}", one.synthetic, one) for one in ordered(cell) if one.base == base]
+    figure = Figure(figsize=(7.5, 0.9 + 0.3 * len(lines)), layout="constrained")
+    axes = figure.subplots()
+    for number, (_, values, one) in enumerate(lines):
+        colour = "0.45" if one is None else _COLOURS[one.gain.verdict]
+        percent = 100 * np.array(values)
+        axes.scatter(percent, np.full(len(percent), number), s=14, color=colour, alpha=0.55, linewidths=0)
+        axes.scatter([percent.mean()], [number], marker="|", s=180, color=colour)
+        if one is not None and one.gain.low is not None:
+            text = f"{row(one)[6]}  [{row(one)[7].replace(' … ', ', ')}]"
+            axes.annotate(
+                text, (1.01, number), xycoords=("axes fraction", "data"), va="center", fontsize=7, color=colour
+            )
+    axes.set_yticks(range(len(lines)), [name for name, *_ in lines], fontsize=8)
+    axes.set_ylim(len(lines) - 0.5, -0.5)
+    axes.set_xlabel("balanced accuracy on test (%)", fontsize=8)
+    _plain(axes)
+    return _png(figure)
+
+
+_COLOURS = {"better": "tab:green", "worse": "tab:red", "unclear": "tab:blue"}
+
+
+def recall_plot(one: Comparison) -> bytes:
+    """Draw each class's recall without and with samples."""
+    from matplotlib.figure import Figure
+
+    before, after = (100 * np.array(values) for values in one.recalls)
+    order = np.argsort(before)
+    figure = Figure(figsize=(7.5, 2.6), layout="constrained")
+    axes = figure.subplots()
+    axes.vlines(range(len(order)), before[order], after[order], color="0.75", linewidth=3)
+    axes.scatter(range(len(order)), before[order], color="0.45", s=24, label="real only")
+    axes.scatter(range(len(order)), after[order], color="tab:blue", s=24, label=f"+ {one.bank}, {one.policy}")
+    axes.set_xlabel("classes, by their recall without samples", fontsize=8)
+    axes.set_ylabel("recall (%)", fontsize=8)
+    axes.legend(frameon=False, fontsize=8)
+    _plain(axes)
+    return _png(figure)
+
+
+def shots_plot(cells: list[Cell]) -> bytes | None:
+    """Draw gain over images a class, a line for each dataset, classifier, bank and policy with two points or more."""
+    from matplotlib.figure import Figure
+
+    lines: dict[tuple[str, ...], list[tuple[int, Comparison]]] = {}
+    for cell in cells:
+        regime = Regime.parse(cell.regime)
+        if regime.kind == "few-shot":
+            for one in cell.comparisons:
+                if one.best:
+                    key = (cell.dataset, cell.classifier, one.bank, one.policy)
+                    lines.setdefault(key, []).append((regime.per_class, one))
+    lines = {key: sorted(points, key=lambda point: point[0]) for key, points in lines.items() if len(points) > 1}
+    if not lines:
+        return None
+    figure = Figure(figsize=(7.5, 3.6), layout="constrained")
+    axes = figure.subplots()
+    for key, points in lines.items():
+        shots = [number for number, _ in points]
+        gains = [100 * one.gain.mean for _, one in points]
+        spread = [100 * ((one.gain.high or one.gain.mean) - one.gain.mean) for _, one in points]
+        axes.errorbar(shots, gains, yerr=spread, marker="o", capsize=2, label=", ".join(key), linewidth=1)
+    axes.axhline(0, color="0.6", linewidth=1)
+    axes.set_xscale("log")
+    axes.set_xlabel("training images a class", fontsize=8)
+    axes.set_ylabel("gain (points)", fontsize=8)
+    axes.legend(frameon=False, fontsize=7)
+    _plain(axes)
+    return _png(figure)
+
+
+def _plain(axes: Axes) -> None:
+    axes.grid(alpha=0.3)
+    axes.tick_params(labelsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _png(figure: object) -> bytes:
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=130)  # type: ignore[attr-defined]
+    return stream.getvalue()

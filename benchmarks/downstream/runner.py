@@ -1,4 +1,4 @@
-"""Runs a plan's tasks in three phases (choose, generators, arms), several at a time, and collects the results."""
+"""Runs a plan's tasks in phases (choose, generators, banks, arms), several at a time; results are collected on disk."""
 
 from __future__ import annotations
 
@@ -7,182 +7,238 @@ import multiprocessing
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import Any
 
-from benchmarks.downstream.plan import Plan, Regime
-from benchmarks.downstream.tasks import (
-    Task,
-    bank_path,
-    finished,
-    load_splits,
-    perform,
-)
-from synthaug.classifiers.policy import Policy
-from synthaug.evaluation import choose
+import numpy as np
+
+from benchmarks.downstream.plan import BEST, Plan, Regime
+from benchmarks.downstream.tasks import Places, Task, finished, load_splits, perform, task_key
+from synthaug.data import ImageDataset
+from synthaug.storage import digest, read_json, write_json
 
 Say = Callable[[str], None]
 
 
-def run_plan(plan: Plan, work: Path, *, jobs: int = 1, say: Say = print) -> dict[str, Any]:
-    """Do what of a plan is not done yet, and return everything that was measured.
+def run_plan(plan: Plan, places: Places, *, jobs: int = 1, say: Say = print, until: str = "arms") -> None:
+    """Do what of a plan is not done yet.
 
     Args:
         plan: What to run.
-        work: Folder of finished runs, generators and banks; a second call goes on from it.
+        places: Where generators, banks and results lie; a second call goes on from them.
         jobs: Tasks at a time; torch's threads are shared out among them.
         say: Takes a line of progress.
+        until: The last phase: ``"choose"``, ``"banks"`` or ``"arms"``.
     """
-    train, test = load_splits(plan, work)
-    subsets = {name: [Regime.parse(name).subset(train, seed) for seed in range(plan.seeds)] for name in plan.regimes}
-    common = {"test": test.digest}
+    run = _Run(plan, places, jobs, say)
+    choices = run.choose()
+    if until == "choose":
+        return
+    banks = run.banks()
+    if until != "banks":
+        run.arms(choices, banks)
 
-    def about(regime: str, seed: int) -> Task:
-        return {"regime": regime, "seed": seed, "subset": subsets[regime][seed].digest}
 
-    selection: dict[tuple[str, str], list[list[Task]]] = {}
-    for regime in plan.regimes:
-        for base, candidates in plan.bases.items():
-            if len(candidates) > 1:
-                selection[regime, base] = [
-                    [
-                        {"kind": "choose", **about(regime, seed), "holdout": plan.holdout}
-                        | {"settings": plan.settings(candidate)}
-                        for seed in range(min(plan.selection_seeds, plan.seeds))
-                    ]
-                    for candidate in candidates
-                ]
-    _perform_all([t for rows in selection.values() for row in rows for t in row], plan, work, jobs, say)
-    choices = {
-        key: choose(
-            [task["settings"] for task, *_ in rows],
-            [[_result(task, work)["validation"]["balanced_accuracy"] for task in row] for row in rows],
-        )
-        for key, rows in selection.items()
-    }
+class _Run:
+    """A plan while it runs."""
 
-    generators = {
-        (regime, name, seed): {"kind": "generator", **about(regime, seed), "generator": settings}
-        for regime in plan.regimes
-        for name, settings in plan.generators.items()
-        for seed in range(plan.seeds)
-    }
-    _perform_all(list(generators.values()), plan, work, jobs, say)
+    def __init__(self, plan: Plan, places: Places, jobs: int, say: Say) -> None:
+        self.plan, self.places, self.jobs, self.say = plan, places, jobs, say
+        train, test = load_splits(plan, places)
+        self.test: ImageDataset = test
+        self.subsets = {
+            (regime, seed): Regime.parse(regime).subset(train, seed) for regime in plan.regimes for seed in self.seeds
+        }
 
-    arms: dict[tuple[str, str, str | None, str | None], list[Task]] = {}
-    for regime in plan.regimes:
-        for base, candidates in plan.bases.items():
-            chosen = choices[regime, base].best if (regime, base) in choices else plan.settings(candidates[0])
-            for generator, policy in _with_and_without(plan):
-                arms[regime, base, generator, policy] = [
-                    {"kind": "arm", **about(regime, seed), **common, "settings": chosen}
-                    | {"samples": _samples(plan, generators, work, regime, generator, policy, seed)}
-                    for seed in range(plan.seeds)
-                ]
-    _perform_all([task for tasks in arms.values() for task in tasks], plan, work, jobs, say)
+    @property
+    def seeds(self) -> range:
+        return range(self.plan.seeds)
 
-    return {
-        "test_images": len(test),
-        "regimes": {
-            regime: {
-                "train_images": len(subsets[regime][0]),
-                "class_counts": [subset.class_counts.tolist() for subset in subsets[regime]],
-                "choices": {base: choices[key].to_dict() for base in plan.bases if (key := (regime, base)) in choices},
-                "generators": {
-                    name: [_result(generators[regime, name, seed], work) for seed in range(plan.seeds)]
-                    for name in plan.generators
-                },
-                "arms": [
-                    {
-                        "base": base,
-                        "generator": generator,
-                        "policy": policy,
-                        "settings": tasks[0]["settings"],
-                        "runs": [_result(task, work) for task in tasks],
-                    }
-                    for (name, base, generator, policy), tasks in arms.items()
-                    if name == regime
-                ],
+    def about(self, regime: str, seed: int) -> Task:
+        """Return what names a subset in a task."""
+        return {
+            "dataset": self.plan.name,
+            "regime": regime,
+            "seed": seed,
+            "subset": self.subsets[regime, seed].digest,
+        }
+
+    def choose(self) -> dict[tuple[str, str], dict[str, Any]]:
+        """Choose each base's settings, and the best base, for each regime and classifier."""
+        rows: dict[tuple[str, str], list[tuple[str, list[Task]]]] = {}
+        for regime, classifier in self.plan.cells():
+            rows[regime, classifier] = [
+                (base, [self._choice(regime, classifier, settings, seed) for seed in self._selection_seeds()])
+                for base, candidates in self.plan.bases.items()
+                for settings in candidates
+            ]
+        self.perform([task for tasks in rows.values() for _, group in tasks for task in group])
+        return {cell: self._record(cell, groups) for cell, groups in rows.items()}
+
+    def _selection_seeds(self) -> range:
+        return range(min(self.plan.selection_seeds, self.plan.seeds))
+
+    def _choice(self, regime: str, classifier: str, settings: dict[str, Any], seed: int) -> Task:
+        return {
+            "kind": "choose",
+            **self.about(regime, seed),
+            "holdout": self.plan.holdout,
+            "settings": self.plan.settings(classifier, settings),
+        }
+
+    def _record(self, cell: tuple[str, str], groups: list[tuple[str, list[Task]]]) -> dict[str, Any]:
+        """Write down what was chosen for a cell; the report reads it."""
+        bases: dict[str, dict[str, Any]] = {}
+        for base, tasks in groups:
+            scores = [self.result(task)["validation"]["balanced_accuracy"] for task in tasks]
+            candidate = {"settings": tasks[0]["settings"], "validation": scores, "mean": float(np.mean(scores))}
+            bases.setdefault(base, {"candidates": []})["candidates"].append(candidate)
+        for chosen in bases.values():
+            best = max(chosen["candidates"], key=lambda candidate: candidate["mean"])
+            chosen |= {"settings": best["settings"], "mean": best["mean"]}
+        regime, classifier = cell
+        record = {
+            "dataset": self.plan.name, "regime": regime, "classifier": classifier, "bases": bases,
+            "best": max(bases, key=lambda base: bases[base]["mean"]),
+            "train_images": len(self.subsets[regime, 0]), "test_images": len(self.test),
+            "seeds": list(self._selection_seeds()),
+        }  # fmt: skip
+        write_json(self.places.results / f"choice-{cell_key(self.plan.name, regime, classifier)}.json", record)
+        return record
+
+    def banks(self) -> dict[tuple[str, str, int], Task]:
+        """Train generators and make the banks that the arms want."""
+        used = {arm.bank for arm in self.plan.sample_arms()}
+        recipes = {name: recipe for name, recipe in self.plan.banks.items() if name in used}
+        generators = {
+            (regime, name, seed): {
+                "kind": "generator",
+                **self.about(regime, seed),
+                "generator": self.plan.generators[name],
             }
-            for regime in plan.regimes
-        },
-    }
+            for regime in self.plan.regimes
+            for seed in self.seeds
+            for name in dict.fromkeys(recipe["generator"] for recipe in recipes.values() if "generator" in recipe)
+        }
+        self.perform([*generators.values()])
+        banks = {}
+        for regime in self.plan.regimes:
+            for seed in self.seeds:
+                for name, recipe in recipes.items():
+                    trained = generators.get((regime, recipe.get("generator", ""), seed))
+                    banks[regime, name, seed] = {
+                        "kind": "bank",
+                        **self.about(regime, seed),
+                        "recipe": recipe,
+                        "generator": None if trained is None else task_key(trained),
+                    }
+        self.perform([*banks.values()])
+        return banks
+
+    def arms(self, choices: dict[tuple[str, str], dict[str, Any]], banks: dict[tuple[str, str, int], Task]) -> None:
+        """Train all arms, and write down under which names they go."""
+        tasks: list[Task] = []
+        for regime, classifier in self.plan.cells():
+            chosen = choices[regime, classifier]
+            names: list[dict[str, Any]] = []
+            for base, bank, policy in self._arms(chosen):
+                group = []
+                for seed in self.seeds:
+                    samples = None
+                    if bank is not None:
+                        made = banks[regime, bank, seed]
+                        samples = {
+                            "bank": task_key(made),
+                            "bank_digest": self.result(made)["digest"],
+                            "policy": self.plan.policies[policy or ""],
+                        }
+                    group.append(
+                        {"kind": "arm", **self.about(regime, seed), "test": self.test.digest}
+                        | {"settings": chosen["bases"][base]["settings"], "samples": samples}
+                    )
+                tasks += group
+                family = None if bank is None else self._family(bank)
+                names.append(
+                    {"base": base, "bank": bank, "policy": policy, "family": family}
+                    | {"runs": [task_key(task) for task in group]}
+                    | {"banks": [] if bank is None else [task_key(banks[regime, bank, seed]) for seed in self.seeds]}
+                )
+            path = self.places.results / f"arms-{cell_key(self.plan.name, regime, classifier)}.json"
+            write_json(path, {**_cell(self.plan.name, regime, classifier), "arms": _merged(path, names)})
+        self.perform(tasks)
+
+    def _arms(self, chosen: dict[str, Any]) -> Iterator[tuple[str, str | None, str | None]]:
+        """Yield (base, bank, policy): all bases without samples, and those that get samples with each."""
+        for base in self.plan.bases:
+            yield base, None, None
+        for base in dict.fromkeys(chosen["best"] if base == BEST else base for base in self.plan.with_samples):
+            for arm in self.plan.sample_arms():
+                yield base, arm.bank, arm.policy
+
+    def _family(self, bank: str) -> str:
+        recipe = self.plan.banks[bank]
+        if "generator" in recipe:
+            return str(self.plan.generators[recipe["generator"]].get("family", "vae"))
+        return str(recipe.get("peer", "smote"))
+
+    def result(self, task: Task) -> dict[str, Any]:
+        """Return the result of a task that was performed."""
+        result = finished(task, self.places)
+        if result is None:
+            raise RuntimeError(f"a {task['kind']} run has no result; run the same command again to go on.")
+        return result
+
+    def perform(self, tasks: Sequence[Task]) -> None:
+        """Do the tasks that are not done; on an error or Ctrl-C the finished ones stay finished."""
+        unique = {task_key(task): task for task in tasks}
+        waiting = [task for task in unique.values() if finished(task, self.places) is None]
+        if not tasks:
+            return
+        self.say(f"{tasks[0]['kind']}: {len(unique)} runs, {len(unique) - len(waiting)} done before")
+        start = time.perf_counter()
+
+        def report(number: int, task: Task, result: dict[str, Any]) -> None:
+            left = (time.perf_counter() - start) / number * (len(waiting) - number)
+            self.say(f"  {number}/{len(waiting)} {_describe(task, result)} · {left / 60:.1f} min left")
+
+        if self.jobs == 1:
+            for number, task in enumerate(waiting, start=1):
+                report(number, task, perform(task, self.plan, self.places))
+            return
+        context = multiprocessing.get_context("spawn")
+        threads = max(1, (os.cpu_count() or 1) // self.jobs)
+        with concurrent.futures.ProcessPoolExecutor(
+            min(self.jobs, max(1, len(waiting))), mp_context=context, initializer=_use_threads, initargs=(threads,)
+        ) as pool:
+            futures = {pool.submit(perform, task, self.plan, self.places): task for task in waiting}
+            try:
+                for number, future in enumerate(concurrent.futures.as_completed(futures), start=1):
+                    report(number, futures[future], future.result())
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
 
 
-def count_tasks(plan: Plan) -> dict[str, int]:
-    """Return how many tasks of each kind a plan has."""
-    candidates = sum(len(options) for options in plan.bases.values() if len(options) > 1)
-    arms = len(plan.bases) * (1 + len(plan.generators) * len(plan.policies))
-    regimes = len(plan.regimes)
-    return {
-        "choose": regimes * candidates * min(plan.selection_seeds, plan.seeds),
-        "generator": regimes * len(plan.generators) * plan.seeds,
-        "arm": regimes * arms * plan.seeds,
-    }
+def _cell(dataset: str, regime: str, classifier: str) -> dict[str, str]:
+    return {"dataset": dataset, "regime": regime, "classifier": classifier}
 
 
-def _with_and_without(plan: Plan) -> Iterator[tuple[str | None, str | None]]:
-    yield None, None
-    for generator in plan.generators:
-        for policy in plan.policies:
-            yield generator, policy
+def cell_key(dataset: str, regime: str, classifier: str) -> str:
+    """Return the name of the files of one dataset, regime and classifier."""
+    return digest(dataset, regime, classifier)[:12]
 
 
-def _samples(
-    plan: Plan,
-    generators: dict[tuple[str, str, int], Task],
-    work: Path,
-    regime: str,
-    generator: str | None,
-    policy: str | None,
-    seed: int,
-) -> dict[str, Any] | None:
-    if generator is None or policy is None:
-        return None
-    task = generators[regime, generator, seed]
-    return {
-        "bank": bank_path(task, work).relative_to(work).as_posix(),
-        "bank_digest": _result(task, work)["bank_digest"],
-        "policy": Policy.from_dict(plan.policies[policy]).to_dict(),
-    }
+def _merged(path: Any, names: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Keep the arms of earlier plans; those of the same name are replaced, unless they hold more seeds."""
 
+    def key(arm: dict[str, Any]) -> tuple[Any, ...]:
+        return arm["base"], arm["bank"], arm["policy"]
 
-def _result(task: Task, work: Path) -> dict[str, Any]:
-    result = finished(task, work)
-    if result is None:
-        raise RuntimeError(f"a {task['kind']} run has no result; run the same command again to go on.")
-    return result
-
-
-def _perform_all(tasks: Sequence[Task], plan: Plan, work: Path, jobs: int, say: Say) -> None:
-    """Do the tasks that are not done; on an error or Ctrl-C the finished ones stay finished."""
-    waiting = [task for task in tasks if finished(task, work) is None]
-    if not tasks:
-        return
-    kind = tasks[0]["kind"]
-    say(f"{kind}: {len(tasks)} runs, {len(tasks) - len(waiting)} done before")
-    start = time.perf_counter()
-
-    def report(number: int, task: Task, result: dict[str, Any]) -> None:
-        left = (time.perf_counter() - start) / number * (len(waiting) - number)
-        say(f"  {number}/{len(waiting)} {_describe(task, result)} · {left / 60:.1f} min left")
-
-    if jobs == 1:
-        for number, task in enumerate(waiting, start=1):
-            report(number, task, perform(task, plan, work))
-        return
-    context = multiprocessing.get_context("spawn")
-    threads = max(1, (os.cpu_count() or 1) // jobs)
-    with concurrent.futures.ProcessPoolExecutor(
-        min(jobs, max(1, len(waiting))), mp_context=context, initializer=_use_threads, initargs=(threads,)
-    ) as pool:
-        futures = {pool.submit(perform, task, plan, work): task for task in waiting}
-        try:
-            for number, future in enumerate(concurrent.futures.as_completed(futures), start=1):
-                report(number, futures[future], future.result())
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    known = {key(arm): arm for arm in (read_json(path)["arms"] if path.exists() else [])}
+    for arm in names:
+        before = known.get(key(arm))
+        if before is None or before["runs"][: len(arm["runs"])] != arm["runs"]:
+            known[key(arm)] = arm
+    return list(known.values())
 
 
 def _use_threads(threads: int) -> None:
@@ -192,9 +248,15 @@ def _use_threads(threads: int) -> None:
 
 
 def _describe(task: Task, result: dict[str, Any]) -> str:
-    words = f"{task['regime']} seed {task['seed']} {result['task_seconds']:.0f} s"
+    words = f"{task['dataset']} {task['regime']} seed {task['seed']} {result['task_seconds']:.0f} s"
     if task["kind"] == "generator":
-        return f"{words} {task['generator'].get('family', 'vae')}"
+        return f"{words} {result['family']}"
+    if task["kind"] == "bank":
+        return f"{words} {result['samples']} samples"
     scores = result["test"] or result["validation"]
     samples = "" if not task.get("samples") else f" + samples {result['synthetic_images'] / result['images']:.2f}"
-    return f"{words} {task['settings'].get('augmentation', '')}{samples}: {100 * scores['balanced_accuracy']:.1f} %"
+    settings = task["settings"]
+    return (
+        f"{words} {settings.get('model', '')} {settings.get('augmentation', '')}{samples}: "
+        f"{100 * scores['balanced_accuracy']:.1f} %"
+    )

@@ -1,11 +1,13 @@
-"""The units of work, each done once: choosing, generators with their banks, and the runs of the arms.
+"""The units of work, each done once: choosing, generators, banks, and the runs of the arms.
 
 A task is a dictionary of plain values; the digest of all of them names its result. A result appears whole or not at
-all, so whatever is on disk is finished, and a second call reads it instead of doing the work again.
+all, so whatever is on disk is finished, and a second call reads it instead of doing the work again. Results are small
+JSON files and are committed; generators and banks are large and stay in the folder of work.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import time
 from pathlib import Path
@@ -13,15 +15,30 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.downstream.plan import GeneratorPlan, Plan, Regime
+from benchmarks.downstream.plan import Plan, Regime
+from benchmarks.downstream.recipes import make_bank
+from synthaug.classifiers import Policy, train_classifier
 from synthaug.data import ImageDataset
-from synthaug.evaluation import Policy, train_classifier
+from synthaug.evaluation import describe_environment
 from synthaug.storage import canonical_json, digest, read_json, write_json
 
-FORMAT = 1
+FORMAT = 2
 """Part of every task's name; a change of what a task does raises it, and old results are no longer used."""
 
 Task = dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Places:
+    """Where things lie.
+
+    Attributes:
+        work: Generators, banks and cached data.
+        results: One JSON a finished task.
+    """
+
+    work: Path
+    results: Path
 
 
 @functools.lru_cache(maxsize=4)
@@ -29,9 +46,9 @@ def _load(source: str, split: str | None, image_size: int | None, cache: str) ->
     return ImageDataset.load(source, image_size, split=split, cache_dir=Path(cache))
 
 
-def load_splits(plan: Plan, work: Path) -> tuple[ImageDataset, ImageDataset]:
+def load_splits(plan: Plan, places: Places) -> tuple[ImageDataset, ImageDataset]:
     """Return the training split and the fixed test images."""
-    cache = str(work / "data")
+    cache = str(places.work / "data")
     train = _load(plan.source, plan.split, plan.image_size, cache)
     if plan.test_split is None and plan.test_source is None:
         train, test = train.split(0.8, seed=0)
@@ -48,85 +65,105 @@ def task_key(task: Task) -> str:
     return digest(canonical_json({"format": FORMAT, **task}))[:24]
 
 
-def result_path(task: Task, work: Path) -> Path:
+def result_path(task: Task, places: Places) -> Path:
     """Return where a task's result is, or will be."""
-    return work / "results" / f"{task['kind']}-{task_key(task)}.json"
+    return places.results / f"{task['kind']}-{task_key(task)}.json"
 
 
-def finished(task: Task, work: Path) -> dict[str, Any] | None:
-    """Return a task's result if it is done."""
-    path = result_path(task, work)
-    return read_json(path)["result"] if path.exists() else None
+def finished(task: Task, places: Places) -> dict[str, Any] | None:
+    """Return a task's result if it is done.
 
-
-def perform(task: Task, plan: Plan, work: Path) -> dict[str, Any]:
-    """Do a task unless it is done, and return its result."""
-    done = finished(task, work)
-    if done is not None:
-        return done
-    start = time.perf_counter()
-    result = {"choose": _choose, "generator": _generator, "arm": _arm}[task["kind"]](task, plan, work)
-    result["task_seconds"] = time.perf_counter() - start
-    write_json(result_path(task, work), {"task": task, "result": result})
+    A generator or bank that another machine made is done only where its folder is.
+    """
+    path = result_path(task, places)
+    if not path.exists() or (task["kind"] in ("generator", "bank") and not product(task, places).is_dir()):
+        return None
+    result: dict[str, Any] = read_json(path)["result"]
     return result
 
 
-def _subset(task: Task, plan: Plan, work: Path) -> ImageDataset:
-    train, _ = load_splits(plan, work)
+def perform(task: Task, plan: Plan, places: Places) -> dict[str, Any]:
+    """Do a task unless it is done, and return its result."""
+    done = finished(task, places)
+    if done is not None:
+        return done
+    start = time.perf_counter()
+    work = {"choose": _choose, "generator": _generator, "bank": _bank, "arm": _arm}[task["kind"]]
+    result = work(task, plan, places)
+    result["task_seconds"] = time.perf_counter() - start
+    write_json(result_path(task, places), {"task": task, "result": result, **describe_environment()})
+    return result
+
+
+def product(task: Task, places: Places) -> Path:
+    """Return the folder that a generator's or bank's task makes."""
+    return places.work / f"{task['kind']}s" / task_key(task)
+
+
+def _subset(task: Task, plan: Plan, places: Places) -> ImageDataset:
+    train, _ = load_splits(plan, places)
     return Regime.parse(task["regime"]).subset(train, task["seed"])
 
 
-def _choose(task: Task, plan: Plan, work: Path) -> dict[str, Any]:
+def _choose(task: Task, plan: Plan, places: Places) -> dict[str, Any]:
     """Train one candidate on a part of the subset and score it on the rest."""
-    part, validation = _subset(task, plan, work).split(1 - task["holdout"], seed=task["seed"])
-    return train_classifier(part, validation=validation, seed=task["seed"], **task["settings"]).to_dict()
+    part, validation = _subset(task, plan, places).split(1 - task["holdout"], seed=task["seed"])
+    return train_classifier(part, validation=validation, seed=task["seed"], **_arguments(task["settings"])).to_dict()
 
 
-def bank_path(task: Task, work: Path) -> Path:
-    """Return the folder of a generator task's bank."""
-    return work / "banks" / task_key(task)
-
-
-def _generator(task: Task, plan: Plan, work: Path) -> dict[str, Any]:
-    """Train a generator on the subset, and on nothing else, and draw its bank."""
+def _generator(task: Task, plan: Plan, places: Places) -> dict[str, Any]:
+    """Train a generator on the subset, and on nothing else."""
     import synthaug
 
-    settings = GeneratorPlan.from_dict(task["generator"])
-    folder = work / "generators" / task_key(task)
-    start = time.perf_counter()
+    start = time.process_time()
     generator = synthaug.fit(
-        _subset(task, plan, work), seed=task["seed"], out=folder, overwrite=True, progress=False, **settings.fit
-    )
-    trained = time.perf_counter()
-    bank = synthaug.generate(
-        generator,
-        per_class=settings.per_class,
-        seed=task["seed"],
-        out=bank_path(task, work),
-        overwrite=True,
-        progress=False,
-    )
+        _subset(task, plan, places), seed=task["seed"], out=product(task, places), overwrite=True, progress=False,
+        **task["generator"],
+    )  # fmt: skip
     return {
-        "generator_digest": generator.digest,
-        "bank_digest": bank.digest,
-        "samples": len(bank),
+        "digest": generator.digest,
+        "family": generator.family,
         "parameters": sum(parameter.numel() for parameter in generator.parameters()),
-        "fit_seconds": trained - start,
-        "generate_seconds": time.perf_counter() - trained,
+        "cpu_seconds": time.process_time() - start,
     }
 
 
-def _arm(task: Task, plan: Plan, work: Path) -> dict[str, Any]:
+def _bank(task: Task, plan: Plan, places: Places) -> dict[str, Any]:
+    """Make a bank of the subset and its generator."""
+    import synthaug
+
+    start = time.process_time()
+    folder = None if task["generator"] is None else places.work / "generators" / task["generator"]
+    generator = None if folder is None else synthaug.load(folder)
+    bank = make_bank(task["recipe"], _subset(task, plan, places), generator, product(task, places), task["seed"])
+    return {
+        "digest": bank.digest,
+        "samples": len(bank),
+        "counts": bank.counts.tolist(),
+        "curation": bank.provenance.get("curation"),
+        "cpu_seconds": time.process_time() - start,
+    }
+
+
+def _arm(task: Task, plan: Plan, places: Places) -> dict[str, Any]:
     """Train one arm and read test once."""
     from synthaug.sampling import SampleBank
 
-    _, test = load_splits(plan, work)
+    _, test = load_splits(plan, places)
     samples = task["samples"]
     return train_classifier(
-        _subset(task, plan, work),
+        _subset(task, plan, places),
         test,
-        bank=None if samples is None else SampleBank.open(work / samples["bank"]),
+        bank=None if samples is None else SampleBank.open(places.work / "banks" / samples["bank"]),
         policy=None if samples is None else Policy.from_dict(samples["policy"]),
         seed=task["seed"],
-        **task["settings"],
+        **_arguments(task["settings"]),
     ).to_dict()
+
+
+def _arguments(settings: dict[str, Any]) -> dict[str, Any]:
+    """Take the bundled weights by name: a state dict is no JSON."""
+    settings = dict(settings)
+    if settings.pop("pretrained", False):
+        settings["pretrained"] = True
+    return settings

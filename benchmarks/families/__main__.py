@@ -68,10 +68,7 @@ def _row(name: str, plan: dict[str, Any], work: Path, seed: int) -> dict[str, An
     source = train
     if name != REAL:
         generator, made = _generator(name, plan, train, work, seed)
-        started = time.process_time()
-        counts: dict[str | int, int] = {label: int(count) for label, count in enumerate(train.class_counts)}
-        bank = synthaug.generate(generator, counts=counts, seed=seed, out=work / f"{name}-bank", overwrite=True)
-        made["sampling_cpu_minutes"] = round((time.process_time() - started) / 60, 2)
+        bank, made["sampling_cpu_minutes"] = _bank(name, generator, train, work, seed)
         source = ImageDataset.from_arrays(bank.images, bank.labels, bank.classes, name=name)
     result = train_classifier(source, test, seed=seed, **plan["classifier"])
     return {
@@ -82,6 +79,21 @@ def _row(name: str, plan: dict[str, Any], work: Path, seed: int) -> dict[str, An
         "seed": seed,
         **describe_environment(),
     }
+
+
+def _bank(
+    name: str, generator: synthaug.Generator, train: ImageDataset, work: Path, seed: int
+) -> tuple[synthaug.SampleBank, float]:
+    """Draw as many samples of each class as there are real images, unless this generator's are there."""
+    folder, about = work / f"{name}-bank", work / f"{name}-bank.json"
+    if about.exists() and (known := read_json(about))["generator"] == generator.digest and known["seed"] == seed:
+        return synthaug.SampleBank.open(folder), known["sampling_cpu_minutes"]
+    counts: dict[str | int, int] = {label: int(count) for label, count in enumerate(train.class_counts)}
+    started = time.process_time()
+    bank = synthaug.generate(generator, counts=counts, seed=seed, out=folder, overwrite=True)
+    minutes = round((time.process_time() - started) / 60, 2)
+    write_json(about, {"generator": generator.digest, "seed": seed, "sampling_cpu_minutes": minutes})
+    return bank, minutes
 
 
 def _generator(

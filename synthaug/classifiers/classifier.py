@@ -201,6 +201,7 @@ def _untrained(
     channels, height, width = train.image_shape
     side = config.input_size
     size = (side, side) if isinstance(side, int) else (height, width) if side is None else side
+    options = ({"pretrained": True} if config.pretrained else {}) | dict(options or {})
     model = create_classifier(config.model, classes=len(train.classes), channels=channels, size=size, options=options)
     model = model.to(device).to(memory_format=torch.channels_last)
     # Evenly spaced images rather than the first ones, which are often of one class.
@@ -228,12 +229,16 @@ def _optimise(classifier: Classifier, feed: Feed, config: ClassifierConfig, poli
     augment = Augmentation(config.augmentation)
     shares = torch.from_numpy(feed.class_counts).float().clamp(min=1)
     adjustment = (config.logit_adjustment * (shares / shares.sum()).log()).to(classifier.device)
+    weights = effective_number_weights(shares)
+    reweighted_from = round(config.deferred_reweighting * config.steps)
     losses: list[Tensor] = []
     synthetic = 0
     classifier.model.train()
     for step, batch in enumerate(feed.batches(config.steps)):
         synthetic += int(batch.synthetic.sum())
         targets = _targets(batch, len(shares), policy.loss_weight, config.label_smoothing)
+        if step >= reweighted_from:
+            targets = targets * weights
         images = classifier.prepare(augment.pixels(batch.images))
         images, targets = augment.mix(images, targets.to(classifier.device))
         loss = weighted_cross_entropy(classifier.forward(images) + adjustment, targets)
@@ -254,6 +259,23 @@ def _targets(batch: Batch, classes: int, synthetic_weight: float, smoothing: flo
     """Weight of each class for each image, (B, K); a row sums to the weight of its image."""
     targets = F.one_hot(batch.labels, classes).float() * (1 - smoothing) + smoothing / classes
     return targets * torch.where(batch.synthetic, synthetic_weight, 1.0)[:, None]
+
+
+def effective_number_weights(counts: Tensor, beta: float = 0.9999) -> Tensor:
+    """Return the weight of each class, the inverse of its effective number of images; their mean is 1.
+
+    Source: Cui et al., Class-Balanced Loss Based on Effective Number of Samples, CVPR 2019.
+
+    Args:
+        counts: Images of each class, 1 or more, (K,).
+        beta: Below 1; the nearer, the more a class's size counts.
+
+    Example:
+        >>> effective_number_weights(torch.tensor([900.0, 100.0])).round(decimals=1).tolist()
+        [0.2, 1.8]
+    """
+    weights = (1 - beta) / (1 - beta ** counts.double())
+    return (weights / weights.mean()).float()
 
 
 def weighted_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from synthaug.errors import ConfigError, did_you_mean
+from synthaug.networks.pretrained import BUNDLED, BUNDLED_MODEL, bundled_weights
 
 _FEWEST_PATCHES = 7
 """Patches a side that a vision transformer gets at least, where its patch size is chosen here: half of ImageNet's."""
@@ -25,7 +26,8 @@ def create_classifier(
     """Make a timm model for images of one size, with random weights unless ``options`` asks for pretrained ones.
 
     A vision transformer gets ``img_size`` and, where its own patches do not divide the image or leave fewer than
-    seven a side, the largest patch size that does; timm alone would cut the borders off without a word.
+    seven a side, the largest patch size that does; timm alone would cut the borders off without a word. With
+    ``pretrained=True`` an EfficientNet-Lite0 gets the bundled ImageNet weights; other models' are timm's to download.
 
     Args:
         name: Any timm model name.
@@ -44,6 +46,9 @@ def create_classifier(
     import timm
 
     settings = {"num_classes": classes, "in_chans": channels, **(options or {})}
+    if settings.get("pretrained") and name in (BUNDLED, BUNDLED_MODEL):
+        name = BUNDLED_MODEL
+        settings["pretrained_cfg_overlay"] = {"state_dict": bundled_weights()}
     if not timm.is_model(name.split(".")[0]):
         raise ConfigError(
             f"expected the name of a timm model, but got {name!r}.{did_you_mean(name, timm.list_models())}"
@@ -62,7 +67,7 @@ def create_classifier(
         if patch is not None and "patch_size" not in settings and not _suits(patch, size):
             settings["patch_size"] = _best_patch(name, size)
             model = timm.create_model(name, **settings)
-    except (TypeError, AssertionError, RuntimeError, ValueError) as error:
+    except (TypeError, AssertionError, RuntimeError, ValueError, OSError) as error:
         if isinstance(error, ConfigError):
             raise
         raise ConfigError(f"timm cannot make {name!r} for images of {size[0]}×{size[1]}: {error}") from error

@@ -18,6 +18,8 @@ class ClassifierConfig(Config):
 
     Attributes:
         model: Any timm model name.
+        pretrained: Start from pretrained weights: the bundled ones of ``efficientnet_lite0``, or those that timm
+            downloads.
         augmentation: Parts joined by ``+``; see `synthaug.classifiers.augmentation`.
         steps: Optimiser steps; samples never add any.
         batch_size: Images in a step.
@@ -27,6 +29,8 @@ class ClassifierConfig(Config):
         logit_adjustment: Strength τ of the logit-adjusted loss (Menon et al. 2021): τ·log(share of the class) is added
             to the logits in training only, so that at test every class counts alike. Classes' shares are those that
             batches are drawn from.
+        deferred_reweighting: Share of the steps after which images weigh by the inverse effective number of their
+            class (Cao et al. 2019; Cui et al. 2019, β = 0.9999); 1 never weighs them.
         label_smoothing: Share of the target spread over all classes (Szegedy et al. 2016).
         input_size: Side to which images are resized for the model, or (H, W); `None` leaves them as they are.
         precision: ``"auto"`` is bf16 on a GPU that has it, fp32 elsewhere: on processors with AVX512-BF16 small
@@ -34,6 +38,7 @@ class ClassifierConfig(Config):
     """
 
     model: str = "resnet10t"
+    pretrained: bool = False
     augmentation: str = "flip-crop"
     steps: int = 400
     batch_size: int = 64
@@ -41,6 +46,7 @@ class ClassifierConfig(Config):
     weight_decay: float = 0.05
     balanced_sampling: bool = False
     logit_adjustment: float = 0.0
+    deferred_reweighting: float = 1.0
     label_smoothing: float = 0.0
     input_size: int | tuple[int, int] | None = None
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -53,6 +59,7 @@ class ClassifierConfig(Config):
         self.require(self.weight_decay >= 0, "weight_decay", "a decay of 0 or more")
         self.require(0 <= self.label_smoothing < 1, "label_smoothing", "a share from 0 to below 1")
         self.require(self.logit_adjustment >= 0, "logit_adjustment", "a strength of 0 or more")
+        self.require(0 <= self.deferred_reweighting <= 1, "deferred_reweighting", "a share of the steps from 0 to 1")
         if self.balanced_sampling and self.logit_adjustment:
             raise ConfigError(
                 "expected balanced_sampling or logit_adjustment, but got both: they correct the same imbalance, "

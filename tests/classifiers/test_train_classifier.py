@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from synthaug.classifiers import Policy, fit_classifier, score, train_classifier, tune_classifier
-from synthaug.classifiers.classifier import weighted_cross_entropy
+from synthaug.classifiers.classifier import effective_number_weights, weighted_cross_entropy
 from synthaug.classifiers.models import create_classifier
 from synthaug.data import ImageDataset
 from synthaug.errors import ConfigError, DataError, LabelError
@@ -188,10 +188,43 @@ def test_unknown_models_and_sizes_too_small_are_refused_with_a_way_out():
         create_classifier("test_convnext", classes=2, channels=1, size=(8, 8))
 
 
+def test_pretrained_weights_are_the_bundled_ones_for_grey_and_colour():
+    from synthaug.networks.pretrained import bundled_weights
+
+    colour, grey = (
+        create_classifier(
+            "efficientnet_lite0", classes=3, channels=channels, size=(32, 32), options={"pretrained": True}
+        )
+        for channels in (3, 1)
+    )
+    known = bundled_weights()
+    for name, value in colour.state_dict().items():
+        assert "classifier" in name or torch.equal(value, known[name]), name
+    assert grey.conv_stem.weight.shape[1] == 1
+    assert torch.allclose(
+        grey.conv_stem.weight[:, 0], known["conv_stem.weight"].sum(dim=1)
+    )  # a grey image is R = G = B
+    assert torch.equal(grey.blocks[-1][0].conv_pwl.weight, known["blocks.6.0.conv_pwl.weight"])
+
+
+def test_deferred_reweighting_favours_rare_classes_from_its_step_on(splits):
+    train, _ = splits
+    keep = np.concatenate([np.flatnonzero(train.labels == label)[: 40 if label == 0 else 2] for label in range(10)])
+    tail = train.subset(keep)
+    settings = {**TINY, "steps": 6}
+    plain = train_classifier(tail, **settings)
+    assert train_classifier(tail, **settings, deferred_reweighting=1.0).loss == plain.loss
+    assert train_classifier(tail, **settings, deferred_reweighting=0.5).loss != plain.loss
+    weights = effective_number_weights(torch.tensor([40.0, 2.0]))
+    assert weights[1] / weights[0] == pytest.approx(20, rel=0.01)  # β near 1: nearly the inverse number of images
+    assert weights.mean() == pytest.approx(1)
+
+
 @pytest.mark.parametrize(
     "bad",
     [
         {"steps": 0},
+        {"deferred_reweighting": 1.5},
         {"batch_size": 1},
         {"augmentation": "mixpu"},
         {"learning_rat": 1e-3},

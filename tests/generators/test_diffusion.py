@@ -26,7 +26,7 @@ MAP = {"width": 8, "latent_dim": 2, "class_dim": 4, "components": 2, "code": "ma
 
 def make_diffusion(shape: tuple[int, int, int] = (1, 8, 8), **settings: object) -> Diffusion:
     torch.manual_seed(0)
-    diffusion = Diffusion(DiffusionConfig(**{"channels": (4, 8), **settings}), CLASSES, shape)  # type: ignore[arg-type]
+    diffusion = Diffusion(DiffusionConfig(**{"widths": (4, 8), **settings}), CLASSES, shape)  # type: ignore[arg-type]
     # A mild network: its last layer starts at zero, which would make it an empty one.
     torch.nn.init.normal_(diffusion.network.unet.conv_out.weight, std=0.02)
     return diffusion.eval()
@@ -175,7 +175,7 @@ def test_larger_images_are_folded(side: int, patch: int) -> None:
     ("settings", "message"),
     [
         ({"patch": 3}, "patch"),
-        ({"channels": ()}, "channels"),
+        ({"widths": ()}, "widths"),
         ({"label_dropout": 1.0}, "label_dropout"),
         ({"layers": 0}, "layers"),
     ],
@@ -240,7 +240,7 @@ def test_latent_diffusion_is_saved_whole_and_names_no_path(tmp_path: Path) -> No
 def test_latent_diffusion_through_fit(digits: ImageDataset, tmp_path: Path) -> None:
     short = {"steps": 2, "batch_size": 8, "progress": False, "out": tmp_path / "autoencoder"}
     autoencoder = fit(digits, family="autoencoder", **{**MAP, **short})
-    short |= {"out": tmp_path / "diffusion", "autoencoder": str(tmp_path / "autoencoder"), "channels": (4, 8)}
+    short |= {"out": tmp_path / "diffusion", "autoencoder": str(tmp_path / "autoencoder"), "widths": (4, 8)}
     diffusion = fit(digits, family="diffusion", **short)
     assert isinstance(diffusion, Diffusion)
     kept = diffusion.space.autoencoder

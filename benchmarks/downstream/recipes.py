@@ -1,0 +1,107 @@
+"""Recipes: what is made of a training subset, and of the generators that were trained on it.
+
+=============  =====================================================================================================
+key            what the bank holds
+=============  =====================================================================================================
+generator      samples of a generator; with ``curation`` (filters by name) those that pass; with ``sampling``
+               (settings of the family, such as a temperature) drawn that way
+vary           variants of the subset's images at this strength, from a ``generator`` with an encoder
+smote          SMOTE in pixel space (Chawla et al. 2002), by imbalanced-learn
+peer           samples of another library's generator; see `benchmarks.peers`
+=============  =====================================================================================================
+
+``per_class`` samples of each class, or with ``vary`` as many variants of each image as make up for them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import synthaug
+from synthaug.data import ImageDataset
+from synthaug.errors import ConfigError
+from synthaug.sampling import SampleBank
+
+RECIPES: dict[str, tuple[str, ...]] = {
+    "generator": ("generator", "sampling", "curation", "budget"),
+    "vary": ("vary", "generator"),
+    "smote": ("smote",),
+    "peer": ("peer", "settings"),
+}
+PER_CLASS = 500
+
+
+def recipe_kind(recipe: Mapping[str, Any]) -> str:
+    """Return which kind of recipe this is.
+
+    Raises:
+        ConfigError: If it names none.
+    """
+    for kind in ("vary", "smote", "peer", "generator"):
+        if kind in recipe:
+            return kind
+    raise ConfigError(f"a bank: expected one of generator, vary, smote and peer, but got {', '.join(recipe)}.")
+
+
+def make_bank(
+    recipe: Mapping[str, Any], subset: ImageDataset, generator: synthaug.Generator | None, out: Path, seed: int
+) -> SampleBank:
+    """Make a bank from a subset and nothing else.
+
+    Args:
+        recipe: See the module's table.
+        subset: The training images.
+        generator: Trained on them, where the recipe names one.
+        out: Folder to write.
+        seed: Of the samples.
+    """
+    kind, per_class = recipe_kind(recipe), int(recipe.get("per_class", PER_CLASS))
+    if kind == "smote":
+        return _smote(subset, per_class, seed).save(out, overwrite=True)
+    if kind == "peer":
+        from benchmarks.peers import peer_samples
+
+        images, labels = peer_samples(recipe["peer"], subset, per_class, seed, **recipe.get("settings", {}))
+        return SampleBank.from_arrays(images, labels, subset.classes).save(out, overwrite=True)
+    if generator is None:
+        raise ConfigError(f"a bank by {kind}: expected a generator, but the recipe names none.")
+    if kind == "vary":
+        from synthaug.latent.variation_bank import variation_bank
+
+        per_image = max(1, round(per_class * len(subset.classes) / len(subset)))
+        return variation_bank(
+            generator, subset, per_image, float(recipe["vary"]), seed, out, overwrite=True, progress=False
+        )
+    if recipe.get("sampling"):
+        generator = generator.with_sampling(**recipe["sampling"])
+    if recipe.get("curation"):
+        from synthaug.curation import generate_curated
+
+        bank = generate_curated(
+            generator, subset, per_class=per_class, filters=tuple(recipe["curation"]),
+            budget=float(recipe.get("budget", 4.0)), seed=seed, out=out, overwrite=True, progress=False,
+        )  # fmt: skip
+        return bank if isinstance(bank, SampleBank) else SampleBank.open(bank)
+    return synthaug.generate(generator, per_class=per_class, seed=seed, out=out, overwrite=True, progress=False)
+
+
+def _smote(subset: ImageDataset, per_class: int, seed: int) -> SampleBank:
+    """Interpolate between neighbours of a class; classes of one image have none and get nothing."""
+    from imblearn.over_sampling import SMOTE
+
+    labels = np.asarray(subset.labels)
+    images = subset.take(np.arange(len(subset)))
+    counts = np.bincount(labels, minlength=len(subset.classes))
+    able = counts >= 2
+    rows = able[labels]
+    neighbours = int(min(5, counts[able].min() - 1))
+    wanted = {int(label): int(counts[label]) + per_class for label in np.flatnonzero(able)}
+    sampler = SMOTE(sampling_strategy=wanted, k_neighbors=neighbours, random_state=seed)
+    made, made_labels = sampler.fit_resample(images[rows].reshape(rows.sum(), -1).astype(np.float32), labels[rows])
+    new = slice(int(rows.sum()), None)  # the originals come first
+    pixels = made[new].round().clip(0, 255).astype(np.uint8).reshape(-1, *images.shape[1:])
+    return SampleBank.from_arrays(pixels, made_labels[new], subset.classes)

@@ -1,0 +1,160 @@
+"""From cached runs to rows: one a comparison of an arm with samples against its real-only arm."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from synthaug.evaluation import PairedDifference, paired_difference
+from synthaug.storage import read_json
+
+METRIC = "balanced_accuracy"
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+    """An arm with samples beside the real-only arm of the same settings, seed by seed.
+
+    Attributes:
+        base: Name of the real-only arm.
+        best: Whether that is the real-only arm with the best validation score.
+        bank: Name of the bank.
+        family: Of the generator, or of what else made the samples.
+        policy: How the samples entered.
+        reference: Test balanced accuracy without samples, one a seed, from 0 to 1.
+        synthetic: The same with samples.
+        gain: Their paired difference.
+        recalls: Recall of each class without and with samples, mean over the seeds, from 0 to 1.
+        settings: Of the classifier.
+    """
+
+    base: str
+    best: bool
+    bank: str
+    family: str
+    policy: str
+    reference: tuple[float, ...]
+    synthetic: tuple[float, ...]
+    gain: PairedDifference
+    recalls: tuple[list[float], list[float]]
+    settings: dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """A dataset, regime and classifier.
+
+    Attributes:
+        dataset: Name of the dataset.
+        regime: Short form of the regime.
+        classifier: Name of the classifier.
+        choice: Real-only arms with their validation scores.
+        real_only: Test balanced accuracy of each real-only arm, one a seed.
+        comparisons: Arms with samples.
+    """
+
+    dataset: str
+    regime: str
+    classifier: str
+    choice: dict[str, Any]
+    real_only: dict[str, tuple[float, ...]]
+    comparisons: tuple[Comparison, ...]
+
+
+def read_cells(results: Path) -> list[Cell]:
+    """Collect everything that is finished; nothing else than the cached runs is looked at."""
+    cells = [_cell(read_json(path), results) for path in sorted(results.glob("arms-*.json"))]
+    return sorted(cells, key=lambda cell: (cell.dataset, cell.regime, cell.classifier))
+
+
+def rows(cells: list[Cell]) -> list[dict[str, Any]]:
+    """Return one row a comparison; accuracies and gains are in percentage points."""
+    return [
+        {
+            "dataset": cell.dataset,
+            "regime": cell.regime,
+            "classifier": cell.classifier,
+            "family": one.family,
+            "bank": one.bank,
+            "policy": one.policy,
+            "reference_arm": one.base,
+            "reference_is_best_real_only": one.best,
+            "metric": METRIC,
+            "unit": "percentage points",
+            "seeds": one.gain.pairs,
+            "reference_mean": _points(float(np.mean(one.reference))),
+            "synthetic_mean": _points(float(np.mean(one.synthetic))),
+            "gain": _points(one.gain.mean),
+            "ci95_low": _points(one.gain.low),
+            "ci95_high": _points(one.gain.high),
+            "wins": one.gain.wins,
+        }
+        for cell in cells
+        for one in cell.comparisons
+    ]
+
+
+def _points(share: float | None) -> float | None:
+    return None if share is None else round(100 * share, 3)
+
+
+def _cell(record: dict[str, Any], results: Path) -> Cell:
+    key = {name: record[name] for name in ("dataset", "regime", "classifier")}
+    choice = next(found for path in results.glob("choice-*.json") if key.items() <= (found := read_json(path)).items())
+    arms = [(arm, list(_finished(arm["runs"], results))) for arm in record["arms"]]
+    controls = {arm["base"]: runs for arm, runs in arms if arm["bank"] is None}
+    comparisons = []
+    for arm, runs in arms:
+        # An arm counts only beside a real-only arm of the very same settings; those of earlier plans do not.
+        without = {run["seed"]: run for run in controls.get(arm["base"], []) if _same(run, runs)}
+        pairs = [(without[run["seed"]], run) for run in runs if run["seed"] in without]
+        if arm["bank"] is not None and pairs:
+            comparisons.append(_comparison(arm, pairs, choice["best"]))
+    real_only = {base: tuple(run["test"][METRIC] for run in runs) for base, runs in controls.items() if runs}
+    return Cell(**key, choice=choice, real_only=real_only, comparisons=tuple(comparisons))
+
+
+def _finished(keys: list[str], results: Path) -> Iterator[dict[str, Any]]:
+    for key in keys:
+        path = results / f"arm-{key}.json"
+        if path.exists():
+            stored = read_json(path)
+            yield {"seed": stored["task"]["seed"], "settings": stored["task"]["settings"], **stored["result"]}
+
+
+def _same(run: dict[str, Any], others: list[dict[str, Any]]) -> bool:
+    return all(run["settings"] == other["settings"] for other in others)
+
+
+def _comparison(arm: dict[str, Any], pairs: list[tuple[dict[str, Any], dict[str, Any]]], best: str) -> Comparison:
+    reference, synthetic = (tuple(pair[side]["test"][METRIC] for pair in pairs) for side in (0, 1))
+    recalls = tuple(
+        np.array([pair[side]["test"]["recall"] for pair in pairs], dtype=float).mean(axis=0).tolist() for side in (0, 1)
+    )
+    return Comparison(
+        base=arm["base"],
+        best=arm["base"] == best,
+        bank=arm["bank"],
+        family=arm["family"],
+        policy=arm["policy"],
+        reference=reference,
+        synthetic=synthetic,
+        gain=paired_difference(synthetic, reference),
+        recalls=(recalls[0], recalls[1]),
+        settings=pairs[0][0]["settings"],
+    )
+
+
+def compute_spent(results: Path) -> dict[str, float]:
+    """Return hours of work by kind of task, as the machines that did them counted."""
+    spent: dict[str, float] = {}
+    for path in results.glob("*-*.json"):
+        stored = read_json(path)
+        if "task" in stored:
+            kind = stored["task"]["kind"]
+            spent[kind] = spent.get(kind, 0.0) + stored["result"].get("task_seconds", 0.0) / 3600
+    return spent
