@@ -167,12 +167,15 @@ class _Run:
         self.perform(tasks)
 
     def _arms(self, chosen: dict[str, Any]) -> Iterator[tuple[str, str | None, str | None]]:
-        """Yield (base, bank, policy): all bases without samples, and those that get samples with each."""
-        for base in self.plan.bases:
+        """Yield (base, bank, policy): first the bases that get samples, without and with them, then all others."""
+        used = list(dict.fromkeys(chosen["best"] if base == BEST else base for base in self.plan.with_samples))
+        for base in used:
             yield base, None, None
-        for base in dict.fromkeys(chosen["best"] if base == BEST else base for base in self.plan.with_samples):
             for arm in self.plan.sample_arms():
                 yield base, arm.bank, arm.policy
+        for base in self.plan.bases:
+            if base not in used:
+                yield base, None, None
 
     def _family(self, bank: str) -> str:
         recipe = self.plan.banks[bank]

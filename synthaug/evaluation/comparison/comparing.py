@@ -160,7 +160,7 @@ def compare(
     result = _collect(target, names, tasks, reals, about)
     width = None if sys.stdout.isatty() else _WIDTH
     (console or Console(width=width)).print(
-        comparison_table(result.families, result.reals, f"{train.name}, {minutes:g} minutes of training each")
+        comparison_table(result.families, result.reals, f"{train.name}, {minutes:g} min of training each")
     )
     return result
 

@@ -69,7 +69,7 @@ def comparison_page(
     """
     page = Report(
         f"Generator families on {about['dataset']}",
-        f"{about['minutes']:g} minutes of training for each of {len(families)} families and {len(about['seeds'])} "
+        f"{about['minutes']:g} min of training for each of {len(families)} families and {len(about['seeds'])} "
         f"seeds, measured against {about['measured_on']:,} held-out real images.",
     )
     columns, body = rows(families, reals)

@@ -1,0 +1,101 @@
+"""pythae's models, one a class: trained by plain Adam within a time, sampled by pythae's own samplers."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from synthaug.data import ImageDataset
+
+_BATCH = 64
+_LEARNING_RATE = 1e-3
+
+
+def vae_samples(
+    train: ImageDataset, per_class: int, seed: int, seconds: float, latent_dim: int = 16
+) -> NDArray[np.uint8]:
+    """Return samples (N, H, W, C) of VAEs with mixture samplers, class by class."""
+    from pythae.models import VAE, VAEConfig
+    from pythae.samplers import GaussianMixtureSampler, GaussianMixtureSamplerConfig
+
+    def draw(model: Any, images: torch.Tensor) -> torch.Tensor:
+        components = max(1, min(10, len(images) // 2))
+        sampler = GaussianMixtureSampler(model, GaussianMixtureSamplerConfig(n_components=components))
+        sampler.fit(images)
+        samples: torch.Tensor = sampler.sample(num_samples=per_class, batch_size=_BATCH)
+        return samples
+
+    def make(shape: tuple[int, int, int]) -> Any:
+        return VAE(VAEConfig(input_dim=shape, latent_dim=latent_dim), *_networks(shape, latent_dim))
+
+    return _each_class(train, seconds, make, draw, seed)
+
+
+def rhvae_samples(
+    train: ImageDataset, per_class: int, seed: int, seconds: float, latent_dim: int = 10
+) -> NDArray[np.uint8]:
+    """Return samples (N, H, W, C) of geometry-aware VAEs, class by class."""
+    from pythae.models import RHVAE, RHVAEConfig
+    from pythae.samplers import RHVAESampler, RHVAESamplerConfig
+
+    def draw(model: Any, images: torch.Tensor) -> torch.Tensor:
+        model.update()  # builds the metric from what was seen in the last pass
+        sampler = RHVAESampler(model, RHVAESamplerConfig(n_lf=10, mcmc_steps_nbr=50))
+        samples: torch.Tensor = sampler.sample(num_samples=per_class, batch_size=_BATCH)
+        return samples
+
+    def make(shape: tuple[int, int, int]) -> Any:
+        config = RHVAEConfig(input_dim=shape, latent_dim=latent_dim, n_lf=1)
+        return RHVAE(config, *_networks(shape, latent_dim))
+
+    return _each_class(train, seconds, make, draw, seed)
+
+
+def _networks(shape: tuple[int, int, int], latent_dim: int) -> tuple[Any, ...]:
+    """Return pythae's convolutional networks where it has some for this shape; else nothing, for its default."""
+    if shape != (1, 28, 28):
+        return ()
+    from pythae.models.nn.benchmarks.mnist import Decoder_Conv_AE_MNIST, Encoder_Conv_VAE_MNIST
+
+    class Sizes:
+        input_dim = shape
+
+    Sizes.latent_dim = latent_dim  # type: ignore[attr-defined]
+    return Encoder_Conv_VAE_MNIST(Sizes), Decoder_Conv_AE_MNIST(Sizes)
+
+
+def _each_class(train: ImageDataset, seconds: float, make: Any, draw: Any, seed: int) -> NDArray[np.uint8]:
+    labels = np.asarray(train.labels)
+    made = []
+    for label in range(len(train.classes)):
+        pixels = train.take(np.flatnonzero(labels == label))
+        images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div(255).contiguous()
+        model = make(tuple(images.shape[1:]))
+        _train(model, images, seconds / len(train.classes), seed)
+        samples = draw(model.eval(), images).reshape(-1, *images.shape[1:])
+        made.append(samples.mul(255).round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy())
+    return np.concatenate(made)
+
+
+def _train(model: Any, images: torch.Tensor, seconds: float, seed: int) -> None:
+    """Train for a time; batch norm wants two images or more, so a single one is doubled."""
+    if len(images) == 1:
+        images = images.repeat(2, 1, 1, 1)
+    random = np.random.default_rng(seed)
+    optimizer = torch.optim.Adam(model.parameters(), _LEARNING_RATE)
+    model.train()
+    end = time.process_time() + seconds
+    while time.process_time() < end:
+        order = random.permutation(len(images))
+        for start in range(0, len(order), _BATCH):
+            batch = order[start : start + _BATCH]
+            if len(batch) < 2:
+                continue
+            loss = model({"data": images[batch]}).loss
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
