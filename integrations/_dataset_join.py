@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -10,6 +11,9 @@ import numpy as np
 import pyarrow as pa
 
 from synthaug.errors import ConfigError, DataError, LabelError, did_you_mean
+from synthaug.images import encode_pngs
+from synthaug.sampling.bank import SampleBank
+from synthaug.sampling.policy_files import BankLike, resolve_bank
 
 SOURCES = ("real", "synthetic")
 """Names of the column ``source``, in the order of its labels."""
@@ -36,7 +40,8 @@ def add_synthetic(
 
     Args:
         real: A Dataset or IterableDataset, or a dictionary of them by split.
-        synthetic: A Dataset, an IterableDataset, or a `SyntheticImages` builder.
+        synthetic: A Dataset, an IterableDataset, or a `SyntheticImages` builder; or a `SampleBank`, the path of one, or
+            of a ``policy.yaml`` (or its folder) as `synthaug recommend` writes it.
         image_column: Name of the real image column, if there are several.
         label_column: Name of the real label column, if there are several.
         split: The split of a dictionary that gets the synthetic rows; the others only get the columns.
@@ -63,6 +68,8 @@ def add_synthetic(
         joined = add_synthetic(real[split], synthetic, image_column=image_column, label_column=label_column)
         parts = {name: joined if name == split else _with_features(real[name], joined) for name in real}
         return type(real)(parts)
+    if isinstance(synthetic, (SampleBank, str, os.PathLike)):
+        synthetic = _from_bank(synthetic)
     if isinstance(synthetic, datasets.DatasetBuilder):
         synthetic = _from_builder(synthetic, streaming=isinstance(real, datasets.IterableDataset))
     if isinstance(real, datasets.IterableDataset):
@@ -117,6 +124,15 @@ def _from_builder(builder: Any, *, streaming: bool) -> Any:
         return builder.as_streaming_dataset(split="train")
     builder.download_and_prepare()
     return builder.as_dataset(split="train")
+
+
+def _from_bank(bank: BankLike) -> Any:
+    found, _ = resolve_bank(bank)
+    opened = found if isinstance(found, SampleBank) else SampleBank.open(os.fspath(found))
+    features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=list(opened.classes))})
+    encoded = encode_pngs(np.asarray(opened.images)) if len(opened) else []
+    images = [{"bytes": png, "path": None} for png in encoded]
+    return datasets.Dataset.from_dict({"image": images, "label": opened.labels.tolist()}, features=features)
 
 
 def _align(synthetic: Any, features: Any, image: str, label: str) -> Any:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from synthaug.errors import ConfigError
 from synthaug.sampling.draw import ClassSampler
+from synthaug.sampling.policy_files import resolve_bank
 
 from ._albumentations_base import SyntheticTransform, albumentations
 from ._albumentations_variation import SyntheticVariation
@@ -31,8 +33,9 @@ class SyntheticReplace(SyntheticTransform):
     with the worker's own). Serialises with ``albumentations.save`` and ``to_dict``, by the bank's path.
 
     Args:
-        bank_path: Folder of a sample bank.
-        p: Probability for each image. Images of a class without samples stay as they are.
+        bank_path: Folder of a sample bank, or path of a ``policy.yaml`` (or its folder) of `synthaug recommend`.
+        p: Probability for each image; left out, the policy's, or 0.5 with a bank alone.
+            Images of a class without samples stay as they are.
         label_key: Name under which the label (an integer, or a class name) is passed.
         classes: Names of the classes in the order of the training data's labels; checked against the bank's.
 
@@ -52,11 +55,12 @@ class SyntheticReplace(SyntheticTransform):
         bank_path: Any
         label_key: str
         classes: list[str] | tuple[str, ...] | None
+        p: Annotated[float, Field(ge=0, le=1)] | None
 
     def __init__(
         self,
         bank_path: str | os.PathLike[str],
-        p: float = 0.5,
+        p: float | None = None,
         label_key: str = "label",
         classes: list[str] | tuple[str, ...] | None = None,
     ) -> None:
@@ -65,7 +69,8 @@ class SyntheticReplace(SyntheticTransform):
                 f"bank_path: expected the path of a bank, so that the pipeline can be saved, but got "
                 f"{type(bank_path).__name__}. Write a bank in memory with bank.save(path) first."
             )
-        self._sampler = ClassSampler(str(bank_path), classes)
+        bank, p = resolve_bank(bank_path, p)
+        self._sampler = ClassSampler(bank, classes)
         super().__init__(self._sampler, str(bank_path), p, label_key)
         self.bank_path = str(bank_path)
         self.classes = None if classes is None else list(classes)

@@ -18,6 +18,7 @@ from synthaug.errors import ConfigError, DataError, LabelError
 from synthaug.sampling.bank import SampleBank
 from synthaug.sampling.draw import NOTHING, ClassSampler, check_probability, pick_rows, uniforms
 from synthaug.sampling.fit import fit_tensor
+from synthaug.sampling.policy_files import resolve_bank
 
 MixupFunction = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
 
@@ -31,8 +32,9 @@ class SyntheticBatch:
     from NumPy's global state.
 
     Args:
-        bank: A bank, or the path of one.
-        p: Probability for each image. Images of a class without samples stay as they are.
+        bank: A bank, the path of one, or of a ``policy.yaml`` (or its folder) as `synthaug recommend` writes it.
+        p: Probability for each image; left out, the policy's, or 0.5 with a bank alone.
+            Images of a class without samples stay as they are.
         mixup_fn: Called next; usually `timm.data.Mixup`, which then takes odd batches too.
         mean: Of the normalisation that the images went through, a number a channel; by default timm's.
         std: As ``mean``.
@@ -57,7 +59,7 @@ class SyntheticBatch:
     def __init__(
         self,
         bank: SampleBank | str | os.PathLike[str],
-        p: float = 0.5,
+        p: float | None = None,
         mixup_fn: MixupFunction | None = None,
         *,
         mean: Sequence[float] = IMAGENET_DEFAULT_MEAN,
@@ -70,6 +72,7 @@ class SyntheticBatch:
             raise ConfigError("label_smoothing: expected none beside mixup_fn, which smooths labels by itself.")
         if label_smoothing is not None:
             check_probability(label_smoothing, "label_smoothing")
+        bank, p = resolve_bank(bank, p)
         self.p = check_probability(p)
         self.mixup_fn = mixup_fn
         self.mean, self.std = tuple(mean), tuple(std)

@@ -22,6 +22,7 @@ from synthaug.errors import ConfigError
 from synthaug.sampling.bank import SampleBank
 from synthaug.sampling.draw import ClassSampler, uniform, uniforms
 from synthaug.sampling.fit import beta_shares, cutmix, cutmix_box, mixup
+from synthaug.sampling.policy_files import resolve_bank
 
 from ._torchvision_base import LabelsGetter, SyntheticTransform, find_labels, like_tensor, pil_image, pil_shape
 from ._torchvision_variation import SyntheticVariation, VariationDataset
@@ -42,11 +43,12 @@ class _BankTransform(SyntheticTransform):
     def __init__(
         self,
         bank: SampleBank | str | os.PathLike[str],
-        p: float = 0.5,
+        p: float | None = None,
         *,
         labels_getter: LabelsGetter | Literal["default"] = "default",
         classes: Sequence[str] | None = None,
     ) -> None:
+        bank, p = resolve_bank(bank, p)
         self._sampler = ClassSampler(bank, classes)
         super().__init__(self._sampler, p, labels_getter)
 
@@ -78,8 +80,10 @@ class SyntheticReplace(_BankTransform):
     reproduces under ``torch.manual_seed``.
 
     Args:
-        bank: A bank, or the path of one. Each DataLoader worker maps its files for itself.
-        p: Probability for each image. Images of a class without samples stay as they are.
+        bank: A bank, the path of one, or of a ``policy.yaml`` (or its folder) as `synthaug recommend` writes it. Each
+            DataLoader worker maps its files for itself.
+        p: Probability for each image; left out, the policy's, or 0.5 with a bank alone.
+            Images of a class without samples stay as they are.
         labels_getter: ``"default"`` takes the second item of a pair, or the value under ``labels``,
             ``label``, ``targets`` or ``target``; or a callable from the whole sample to its labels.
         classes: Names of the classes in the order of the training data's labels; checked against the bank's.
@@ -111,8 +115,8 @@ class SyntheticMix(_BankTransform):
     Takes what `SyntheticReplace` takes. Each real image's share is drawn from Beta(alpha, alpha).
 
     Args:
-        bank: A bank, or the path of one.
-        p: Probability for each image.
+        bank: As for `SyntheticReplace`.
+        p: As for `SyntheticReplace`.
         mode: ``"mixup"`` blends the two images (Zhang et al. 2018, "mixup: Beyond empirical risk
             minimization"); ``"cutmix"`` pastes a box of the synthetic one (Yun et al. 2019, "CutMix").
         alpha: Of the Beta distribution; 1 is uniform, small values leave mostly one of the two images.
@@ -135,7 +139,7 @@ class SyntheticMix(_BankTransform):
     def __init__(
         self,
         bank: SampleBank | str | os.PathLike[str],
-        p: float = 0.5,
+        p: float | None = None,
         mode: Literal["mixup", "cutmix"] = "mixup",
         alpha: float = 1.0,
         *,

@@ -180,11 +180,11 @@ def shots_plot(cells: list[Cell]) -> bytes | None:
         return None
     figure = Figure(figsize=(7.5, 3.6), layout="constrained")
     axes = figure.subplots()
-    for key, points in lines.items():
+    for name, points in lines.items():
         shots = [number for number, _ in points]
         gains = [100 * one.gain.mean for _, one in points]
         spread = [100 * ((one.gain.high or one.gain.mean) - one.gain.mean) for _, one in points]
-        axes.errorbar(shots, gains, yerr=spread, marker="o", capsize=2, label=", ".join(key), linewidth=1)
+        axes.errorbar(shots, gains, yerr=spread, marker="o", capsize=2, label=", ".join(name), linewidth=1)
     axes.axhline(0, color="0.6", linewidth=1)
     axes.set_xscale("log")
     axes.set_xlabel("training images a class", fontsize=8)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import time
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from synthaug.data import ImageDataset
 
 _BATCH = 64
+_AVERAGING = 0.995
 
 
 def ddpm_samples(
@@ -40,12 +42,10 @@ def ddpm_samples(
     side = -(-max(height, width_of_images) // 4) * 4
     images = torch.from_numpy(train.take(np.arange(len(train)))).permute(0, 3, 1, 2).float().div(255)
     images = F.pad(images, (0, side - width_of_images, 0, side - height), mode="replicate")
-    labels = torch.from_numpy(np.asarray(train.labels))
+    labels = torch.from_numpy(np.array(train.labels))
     network = Unet(dim=width, num_classes=len(train.classes), dim_mults=(1, 2), channels=channels)
     diffusion = GaussianDiffusion(network, image_size=side, sampling_timesteps=sampling_steps)
-    average = torch.optim.swa_utils.AveragedModel(
-        diffusion, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.995)
-    )
+    average = copy.deepcopy(diffusion)
     optimizer = torch.optim.Adam(diffusion.parameters(), 1e-3)
     random = np.random.default_rng(seed)
     end = time.process_time() + seconds
@@ -55,9 +55,12 @@ def ddpm_samples(
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        average.update_parameters(diffusion)
+        with torch.no_grad():
+            for kept, new in zip(average.parameters(), diffusion.parameters(), strict=True):
+                kept.lerp_(new, 1 - _AVERAGING)
     wanted = torch.arange(len(train.classes)).repeat_interleave(per_class)
-    parts = [average.module.eval().sample(classes=part, cond_scale=guidance) for part in wanted.split(128)]
+    average.eval()
+    parts = [average.sample(classes=part, cond_scale=guidance) for part in torch.split(wanted, 128)]
     samples = torch.cat(parts)[:, :, :height, :width_of_images]
     pixels: NDArray[np.uint8] = samples.mul(255).round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
     return pixels

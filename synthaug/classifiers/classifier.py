@@ -226,7 +226,7 @@ def _optimise(classifier: Classifier, feed: Feed, config: ClassifierConfig, poli
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, config.learning_rate, total_steps=config.steps + 1, pct_start=0.2, cycle_momentum=False
     )
-    augment = Augmentation(config.augmentation)
+    augment, mixer = Augmentation(config.augmentation), Augmentation(policy.mixing)
     shares = torch.from_numpy(feed.class_counts).float().clamp(min=1)
     adjustment = (config.logit_adjustment * (shares / shares.sum()).log()).to(classifier.device)
     weights = effective_number_weights(shares)
@@ -235,11 +235,19 @@ def _optimise(classifier: Classifier, feed: Feed, config: ClassifierConfig, poli
     synthetic = 0
     classifier.model.train()
     for step, batch in enumerate(feed.batches(config.steps)):
-        synthetic += int(batch.synthetic.sum())
+        synthetic += batch.synthetic_count
         targets = _targets(batch, len(shares), policy.loss_weight, config.label_smoothing)
+        pixels = augment.pixels(batch.images)
+        images = classifier.prepare(pixels)
+        if batch.partner is not None:
+            # An image that stays as it is has itself as partner, augmented as it is: a mixture of equals is no change.
+            others = torch.where(
+                batch.partner.synthetic[:, None, None, None], augment.pixels(batch.partner.images), pixels
+            )
+            partners = _targets(batch.partner, len(shares), policy.loss_weight, config.label_smoothing)
+            images, targets = mix_pairs(mixer, images, classifier.prepare(others), targets, partners)
         if step >= reweighted_from:
             targets = targets * weights
-        images = classifier.prepare(augment.pixels(batch.images))
         images, targets = augment.mix(images, targets.to(classifier.device))
         loss = weighted_cross_entropy(classifier.forward(images) + adjustment, targets)
         optimizer.zero_grad(set_to_none=True)
@@ -258,7 +266,35 @@ def _optimise(classifier: Classifier, feed: Feed, config: ClassifierConfig, poli
 def _targets(batch: Batch, classes: int, synthetic_weight: float, smoothing: float) -> Tensor:
     """Weight of each class for each image, (B, K); a row sums to the weight of its image."""
     targets = F.one_hot(batch.labels, classes).float() * (1 - smoothing) + smoothing / classes
-    return targets * torch.where(batch.synthetic, synthetic_weight, 1.0)[:, None]
+    return targets * (torch.where(batch.synthetic, synthetic_weight, 1.0) * batch.weights)[:, None]
+
+
+def mix_pairs(
+    mixer: Augmentation, images: Tensor, partners: Tensor, targets: Tensor, partner_targets: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Mix each image with its partner, and their targets in the same proportions.
+
+    Args:
+        mixer: A MixUp, a CutMix, or both.
+        images: float, (B, C, H, W).
+        partners: The same shape.
+        targets: Weight of each class for each image, (B, K).
+        partner_targets: Of the partners, (B, K).
+
+    Returns:
+        The mixed images and targets, of the same shapes.
+
+    Example:
+        >>> one, other = torch.zeros(2, 1, 4, 4), torch.ones(2, 1, 4, 4)
+        >>> mixed, targets = mix_pairs(Augmentation("mixup"), one, other, torch.eye(2)[[0, 0]], torch.eye(2)[[1, 1]])
+        >>> bool(torch.isclose(mixed[0].mean(), targets[0, 1]))
+        True
+    """
+    # torchvision mixes each image with the one before it, so partners stand before their images.
+    both = torch.stack([partners, images], dim=1).flatten(0, 1)
+    every = torch.stack([partner_targets, targets], dim=1).flatten(0, 1).to(both.device)
+    mixed, mixed_targets = mixer.mix(both, every)
+    return mixed[1::2].contiguous(memory_format=torch.channels_last), mixed_targets[1::2]
 
 
 def effective_number_weights(counts: Tensor, beta: float = 0.9999) -> Tensor:
@@ -271,7 +307,7 @@ def effective_number_weights(counts: Tensor, beta: float = 0.9999) -> Tensor:
         beta: Below 1; the nearer, the more a class's size counts.
 
     Example:
-        >>> effective_number_weights(torch.tensor([900.0, 100.0])).round(decimals=1).tolist()
+        >>> [round(weight, 1) for weight in effective_number_weights(torch.tensor([900.0, 100.0])).tolist()]
         [0.2, 1.8]
     """
     weights = (1 - beta) / (1 - beta ** counts.double())

@@ -24,7 +24,7 @@ _IN_MEMORY = 2 << 30
 
 
 class SampleSource(Protocol):
-    """What training needs of a `SampleBank`."""
+    """What training needs of a `SampleBank`. Its ``weights`` (N,), if it has any, weigh its samples in the loss."""
 
     @property
     def images(self) -> NDArray[np.uint8]:
@@ -51,18 +51,28 @@ class Batch:
         images: uint8, (B, C, H, W).
         labels: (B,).
         synthetic: Which images are samples, (B,).
+        weights: The bank's weight of each sample, float32 (B,); 1 for a real image.
+        partner: What each image is to be mixed with: a sample, or the image itself where it stays as it is. `None`
+            where the policy mixes nothing.
     """
 
     images: Tensor
     labels: Tensor
     synthetic: Tensor
+    weights: Tensor
+    partner: Batch | None = None
+
+    @property
+    def synthetic_count(self) -> int:
+        """Samples in the batch, partners included."""
+        return int(self.synthetic.sum()) + (0 if self.partner is None else self.partner.synthetic_count)
 
 
 class Feed:
     """An endless stream of batches from a training set and, by a policy, a sample bank.
 
-    In mode ``"replace"`` the real images come in the same order with and without a bank, so that two arms with the
-    same seed differ in nothing but the samples.
+    In the modes ``"replace"`` and ``"mix"`` the real images come in the same order with and without a bank, so that two
+    arms with the same seed differ in nothing but the samples.
 
     Args:
         train: The real training images.
@@ -96,6 +106,7 @@ class Feed:
         self._images = train.take(np.arange(len(train))) if fits else None
         self._bank = bank
         self._pool, self._pool_labels = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
+        self._pool_weights = np.empty(0, dtype=np.float32)
         if bank is not None:
             if tuple(bank.image_shape) != tuple(train.image_shape):
                 raise DataError(
@@ -108,8 +119,10 @@ class Feed:
             ours = np.zeros(len(bank.classes), dtype=np.int64)
             for label in present:
                 ours[label] = class_index(bank.classes[label], train.classes)
-            self._pool = policy.pool(labels, len(train))
+            self._pool = policy.pool(labels, len(train), bank.classes)
             self._pool_labels = ours[labels[self._pool]]
+            weights = getattr(bank, "weights", np.ones(len(labels), dtype=np.float32))
+            self._pool_weights = np.asarray(weights, dtype=np.float32)[self._pool]
 
     @property
     def class_counts(self) -> NDArray[np.int64]:
@@ -129,6 +142,9 @@ class Feed:
             for step in range(steps):
                 yield self._gather(next(both if step < until else real))
             return
+        if self.policy.mode == "mix" and until:
+            yield from self._mixed(real, steps, until)
+            return
         random = np.random.default_rng([self.seed, 0x5A3B])
         by_class = np.argsort(self._pool_labels, kind="stable")
         counts = np.bincount(self._pool_labels, minlength=len(self._train.classes))
@@ -142,6 +158,19 @@ class Feed:
                 positions = np.where(swapped, len(self._labels) + by_class[np.where(swapped, picks, 0)], positions)
             yield self._gather(positions)
 
+    def _mixed(self, real: Iterator[NDArray[np.int64]], steps: int, until: int) -> Iterator[Batch]:
+        """Yield real batches, of which some images have a sample, of whatever class, as partner."""
+        random = np.random.default_rng([self.seed, 0x313D])
+        samples = batch_order(self._pool_labels, self.batch_size, self.seed, balanced=self.balanced)
+        for step in range(steps):
+            positions = next(real)
+            batch = self._gather(positions)
+            if step < until:
+                mixed = random.random(len(positions)) < self.policy.replace_probability
+                partners = np.where(mixed, len(self._labels) + next(samples), positions)
+                batch = dataclasses.replace(batch, partner=self._gather(partners))
+            yield batch
+
     def _gather(self, positions: NDArray[np.int64]) -> Batch:
         """Read images by position in the union of training set and pool."""
         synthetic = positions >= len(self._labels)
@@ -149,6 +178,7 @@ class Feed:
         channels, height, width = self._train.image_shape
         images = np.empty((len(positions), height, width, channels), dtype=np.uint8)
         labels = np.empty(len(positions), dtype=np.int64)
+        weights = np.ones(len(positions), dtype=np.float32)
         if real.any():
             wanted = positions[real]
             images[real] = self._images[wanted] if self._images is not None else self._train.take(wanted)
@@ -157,6 +187,10 @@ class Feed:
             wanted = positions[synthetic] - len(self._labels)
             images[synthetic] = self._bank.images[self._pool[wanted]]
             labels[synthetic] = self._pool_labels[wanted]
+            weights[synthetic] = self._pool_weights[wanted]
         return Batch(
-            torch.from_numpy(images).permute(0, 3, 1, 2), torch.from_numpy(labels), torch.from_numpy(synthetic)
+            torch.from_numpy(images).permute(0, 3, 1, 2),
+            torch.from_numpy(labels),
+            torch.from_numpy(synthetic),
+            torch.from_numpy(weights),
         )

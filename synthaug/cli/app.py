@@ -13,13 +13,16 @@ from synthaug.cli import (
     anomalies,
     compare,
     compress,
+    curate,
     demo,
     denoise,
     edit,
+    evaluate,
     fit,
     generate,
     impute,
     interpolate,
+    recommend,
     search,
     upscale,
     vary,
@@ -77,8 +80,10 @@ def _options(
 
 app.command("fit", cls=SettingsCommand)(fit.run)
 app.command("generate", cls=SettingsCommand)(generate.run)
+app.command("curate", cls=SettingsCommand)(curate.run)
 app.command("interpolate", cls=SettingsCommand)(interpolate.run)
 app.command("compare", cls=SettingsCommand)(compare.run)
+app.command("evaluate", cls=SettingsCommand)(evaluate.run)
 app.command("search", cls=SettingsCommand)(search.run)
 app.command("compress", cls=SettingsCommand)(compress.run)
 app.command("denoise", cls=SettingsCommand)(denoise.run)
@@ -87,6 +92,7 @@ app.command("anomalies", cls=SettingsCommand)(anomalies.run)
 app.command("edit", cls=SettingsCommand)(edit.run)
 app.command("impute", cls=SettingsCommand)(impute.run)
 app.command("vary", cls=SettingsCommand)(vary.run)
+app.command("recommend", cls=SettingsCommand)(recommend.run)
 app.command("demo")(demo.run)
 
 

@@ -33,6 +33,9 @@ def run(
     seed: Annotated[int, typer.Option(help="Same seed, data and settings: same generator.")] = 0,
     checkpoint_every: Annotated[int, typer.Option(help="Steps; 0: at the end only.")] = 500,
     preview_every: Annotated[int, typer.Option(help="Steps between sample grids; 0: at the end only.")] = 500,
+    privacy_epsilon: Annotated[float | None, typer.Option(help="Differentially private, with this ε (VAE).")] = None,
+    privacy_delta: Annotated[float | None, typer.Option(help="δ; below 1 / images if left out.")] = None,
+    privacy_clip: Annotated[float, typer.Option(help="Norm of each image's gradient, at most.")] = 1.0,
     resume: Annotated[bool, typer.Option("--resume", help="Go on from the last checkpoint in OUT.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the run in OUT.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print configuration and parameter counts only.")] = False,
@@ -49,6 +52,7 @@ def run(
     from synthaug.data import ImageDataset
     from synthaug.errors import DivergenceError
     from synthaug.generators import family_class
+    from synthaug.generators.card import describe_privacy
     from synthaug.training import TrainingConfig, fit
 
     settings: dict[str, Any] = other_settings(
@@ -65,7 +69,7 @@ def run(
     )
     begun = True
     try:
-        fit(
+        generator = fit(
             data,
             family,
             conditioning=conditioning,
@@ -80,6 +84,9 @@ def run(
             precision=precision,
             checkpoint_every=checkpoint_every,
             preview_every=preview_every,
+            privacy_epsilon=privacy_epsilon,
+            privacy_delta=privacy_delta,
+            privacy_clip=privacy_clip,
             **settings,
         )
     except (KeyboardInterrupt, DivergenceError):
@@ -91,6 +98,8 @@ def run(
         if begun and out is not None and not dry_run and out.is_dir() and _is_main_process():
             save_settings(out / RESOLVED, ctx, settings)
     if not dry_run and _is_main_process():
+        if privacy_epsilon is not None and generator.privacy is not None:
+            typer.echo(f"spent {describe_privacy(generator.privacy)}", err=True)
         typer.echo(out)
 
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from synthaug.cli.filter_flags import check_judging, filter_settings
+from synthaug.cli.filter_flags import filters as parse_filters
 from synthaug.cli.settings import other_settings, save_settings
 from synthaug.cli.values import counts as parse_counts
 from synthaug.cli.values import shard as parse_shard
@@ -29,6 +31,22 @@ def run(
     format: Annotated[str, typer.Option(metavar="bank|parquet|imagefolder|webdataset", help="What to write.")] = "bank",
     shard: Annotated[str | None, typer.Option(metavar="K/N", help="Only the K-th of N parts.")] = None,
     shard_size: Annotated[int | None, typer.Option(help="Samples a file, a multiple of 64.")] = None,
+    curate: Annotated[bool, typer.Option("--curate", help="Go on until enough good ones are found.")] = False,
+    filters: Annotated[
+        str | None, typer.Option(metavar="A,B,…", help="Which; confidence, outlier and duplicate if left out.")
+    ] = None,
+    forbid_copies: Annotated[
+        bool, typer.Option("--forbid-copies", help="Refuse near-copies of the training images.")
+    ] = False,
+    real: Annotated[
+        str | None, typer.Option(metavar="SOURCE", help="Training images of the generator, to judge by.")
+    ] = None,
+    real_split: Annotated[str | None, typer.Option(help="Part of REAL it was trained on.")] = None,
+    budget: Annotated[float, typer.Option(help="Candidates for each sample, at most.")] = 4.0,
+    strict: Annotated[bool, typer.Option("--strict", help="Fail if the budget does not suffice.")] = False,
+    overrides: Annotated[
+        list[str] | None, typer.Option("--set", metavar="FILTER.KEY=VALUE", help="A filter's setting; repeatable.")
+    ] = None,
     device: Annotated[str | None, typer.Option(help="cpu or cuda; the GPU if there is one.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is in OUT.")] = False,
     config: Annotated[Path | None, typer.Option(help="YAML file with defaults for these.")] = None,
@@ -37,9 +55,14 @@ def run(
 
     Give one of --per-class, --counts and --balance-with. The same command after a kill goes on where it stopped.
 
+    With --curate (or --filters, or --forbid-copies) samples are judged by the images that the generator was trained
+    on, --real; an uncurated bank is judged by synthaug curate.
+
     The generator's sampling settings are flags too: --temperature 0.8.
     """
     part = parse_shard(shard)
+    chosen, filter_values = parse_filters(filters, curate, forbid_copies), filter_settings(overrides)
+    check_judging(chosen, real, part, given=[real_split, *filter_values, strict])
 
     from synthaug.data import ImageDataset
     from synthaug.sampling import generate, load_generator
@@ -49,17 +72,40 @@ def run(
     balance = None
     if balance_with is not None:
         balance = ImageDataset.load(balance_with, gen.image_shape[1:], channels=gen.image_shape[0], split=split)
-    generate(
-        gen.with_sampling(**settings) if settings else gen,
-        per_class,
-        counts=parse_counts(counts, gen.classes),
-        balance=balance,
-        seed=seed,
-        out=out,
-        format=format,
-        shard=part,
-        shard_size=shard_size,
-        overwrite=overwrite,
-    )
+    gen = gen.with_sampling(**settings) if settings else gen
+    numbers = parse_counts(counts, gen.classes)
+    if chosen is None:
+        generate(
+            gen,
+            per_class,
+            counts=numbers,
+            balance=balance,
+            seed=seed,
+            out=out,
+            format=format,
+            shard=part,
+            shard_size=shard_size,
+            overwrite=overwrite,
+        )
+    else:
+        from synthaug.curation import generate_curated
+
+        generate_curated(
+            gen,
+            ImageDataset.load(real, gen.image_shape[1:], channels=gen.image_shape[0], split=real_split),
+            per_class,
+            counts=numbers,
+            balance=balance,
+            filters=chosen,
+            settings=filter_values,
+            budget=budget,
+            strict=strict,
+            seed=seed,
+            out=out,
+            format=format,
+            shard_size=shard_size,
+            overwrite=overwrite,
+            device=device,
+        )
     save_settings(out / RESOLVED, ctx, settings)
     typer.echo(out)

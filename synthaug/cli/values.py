@@ -133,6 +133,24 @@ def amounts(text: str) -> list[float]:
     return values
 
 
+def ratios(text: str | None) -> list[float] | None:
+    """Read ``0.5,1,2``.
+
+    Raises:
+        ConfigError: If it is something else.
+
+    Example:
+        >>> ratios("0.5,1")
+        [0.5, 1.0]
+    """
+    if text is None:
+        return None
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        raise ConfigError(f"--ratios: expected numbers such as 0.5,1,2, but got {text!r}.") from None
+
+
 def direction(text: str) -> tuple[str, float | None]:
     """Read ``smile.json`` or ``smile.json=1.5``: a file, and how far to move along it.
 

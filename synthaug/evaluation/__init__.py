@@ -1,4 +1,4 @@
-"""Does it help? Classifiers with and without samples; how close samples are to real images; families side by side."""
+"""Are samples good, useful and new? One generator assessed, families side by side, classifiers with and without."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from synthaug.classifiers.policy import Policy
 from synthaug.classifiers.scores import Scores, score
 from synthaug.classifiers.selection import Choice, choose, tune_classifier
 from synthaug.classifiers.settings import ClassifierConfig, ClassifierResult
+from synthaug.evaluation.assessment import Assessment, evaluate
 from synthaug.evaluation.comparison import Comparison, compare
 from synthaug.evaluation.environment import describe_command, describe_environment
 from synthaug.evaluation.quality import Fidelity, extract_features, measure_fidelity, relative_sharpness
@@ -15,6 +16,7 @@ from synthaug.evaluation.statistics import PairedDifference, paired_difference
 
 __all__ = [
     "AUGMENTATIONS",
+    "Assessment",
     "Augmentation",
     "Choice",
     "Classifier",
@@ -29,6 +31,7 @@ __all__ = [
     "compare",
     "describe_command",
     "describe_environment",
+    "evaluate",
     "extract_features",
     "fit_classifier",
     "measure_fidelity",

@@ -198,6 +198,12 @@ class Generator(nn.Module, ABC):
         return next(self.parameters()).device
 
     @property
+    def privacy(self) -> dict[str, Any] | None:
+        """The differential privacy of its training: ``epsilon``, ``delta`` and what they rest on; `None` without."""
+        facts: dict[str, Any] | None = self.provenance.get("privacy")
+        return facts
+
+    @property
     def digest(self) -> str:
         """SHA-256 (hex) of configuration, sampling settings and weights."""
         weights: list[bytes | str] = []

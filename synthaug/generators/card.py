@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from synthaug import __version__
 
@@ -30,8 +32,13 @@ def model_card(generator: Generator, digest: str) -> str:
     }
     data = generator.provenance.get("dataset", {})
     if data:
+        digest_of_data = data.get("digest", "withheld")  # for privacy's sake
         facts["trained on"] = (
-            f"{_escaped(str(data.get('name')))} ({data.get('images')} images, digest `{data.get('digest')}`)"
+            f"{_escaped(str(data.get('name')))} ({data.get('images')} images, digest `{digest_of_data}`)"
+        )
+    if generator.privacy is not None:
+        facts["differential privacy"] = (
+            f"{describe_privacy(generator.privacy)}; the number of images and the names of the classes are public"
         )
     rows = "\n".join(f"| {name} | {value} |" for name, value in facts.items())
     return f"""---
@@ -57,6 +64,18 @@ images = gen.sample({{gen.classes[0]: 8}}, seed=0)  # uint8, (8, {channels}, {he
 Samples imitate the training images and carry over their biases; they may resemble single training images closely.
 Measure whether they help before you use them, and how close they come before you publish them.
 """
+
+
+def describe_privacy(privacy: Mapping[str, Any]) -> str:
+    """Return a generator's ``privacy`` in words.
+
+    Example:
+        >>> describe_privacy({"epsilon": 2.996, "delta": 1e-5, "noise": "secret"})
+        '(ε, δ) = (3, 1e-05) for one training image, added or removed'
+    """
+    epsilon = math.ceil(100 * privacy["epsilon"]) / 100  # rounded up, since a guarantee must not be overstated
+    text = f"(ε, δ) = ({epsilon:g}, {privacy['delta']:g}) for one training image, added or removed"
+    return text if privacy["noise"] == "secret" else f"{text}, against those only who do not know the noise's seed"
 
 
 def _escaped(text: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from synthaug.config import Config
+from synthaug.errors import ConfigError
 from synthaug.generators.base import CHUNK, Generator, Objective, Posterior, Precision, SamplingConfig
 from synthaug.generators.priors import MixturePrior
 from synthaug.networks import ClassEmbedding, Decoder, make_encoder, pyramid
@@ -164,9 +165,24 @@ class EncoderDecoder(Generator):
         images: Tensor = self.decoder(start, condition).float()
         return images
 
+    def with_sampling(self, **settings: Any) -> Self:
+        """As for every generator, but a privately trained one has no fitted prior to draw from."""
+        if self.privacy is not None and settings.get("prior", "normal") != "normal":
+            raise ConfigError(
+                f"expected prior 'normal' of a privately trained generator, but got {settings['prior']!r}: "
+                "it would have to be fitted to the training images."
+            )
+        return super().with_sampling(**settings)
+
     @torch.no_grad()
     def finish(self, data: ImageDataset) -> None:
-        """Fit the mixture prior to the posteriors of the training images."""
+        """Fit the mixture prior to the posteriors of the training images.
+
+        Raises:
+            ConfigError: If the generator was trained privately, which that would undo.
+        """
+        if self.privacy is not None:
+            raise ConfigError("a prior fitted to the training images would undo this generator's privacy.")
         self.eval()
         means, variances = [], []
         for start in range(0, len(data), 4 * CHUNK):

@@ -4,7 +4,8 @@ A bank is a folder:
 
 * ``bank.json``: format version, classes, image shape, number of samples, what made them,
 * ``images.npy``: uint8 (N, H, W, C), ``labels.npy``: int64 (N,),
-* ``table.parquet``: one row a sample with its name (generator digest, seed, class, index) and any scores.
+* ``table.parquet``: one row a sample with its name (generator digest, seed, class, index) and any scores,
+* ``rejected.parquet``, of a curated bank: the same of the candidates that were rejected, with the reason.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from synthaug.labels import ClassKey, check_labels, class_index
 from synthaug.sampling.bank_files import (
     IMAGES,
     LABELS,
+    REJECTED,
     TABLE,
     map_array,
     read_header,
@@ -98,6 +100,7 @@ class SampleBank:
         *,
         table: pa.Table | None = None,
         provenance: Mapping[str, Any] | None = None,
+        rejected: pa.Table | None = None,
     ) -> Self:
         """Make a bank in memory.
 
@@ -107,6 +110,7 @@ class SampleBank:
             classes: Names of the classes.
             table: One row a sample; made of labels and running numbers if left out.
             provenance: What made the samples, JSON-able.
+            rejected: One row a candidate that curation rejected.
 
         Raises:
             DataError: If images or table are of the wrong shape or type.
@@ -138,6 +142,8 @@ class SampleBank:
         bank.__dict__["labels"] = checked
         if table is not None:
             bank.__dict__["table"] = table
+        if rejected is not None:
+            bank.__dict__["rejected"] = rejected
         return bank
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> SampleBank:
@@ -151,7 +157,14 @@ class SampleBank:
             with new_file(folder / IMAGES) as temporary, temporary.open("wb") as stream:
                 np.lib.format.write_array(stream, np.ascontiguousarray(self.images), allow_pickle=False)
             write_all_but_images(
-                folder, self.labels, self.classes, self.image_shape, self.table, self.provenance, self.digest
+                folder,
+                self.labels,
+                self.classes,
+                self.image_shape,
+                self.table,
+                self.provenance,
+                self.digest,
+                self.rejected,
             )
         return SampleBank.open(target)
 
@@ -187,6 +200,27 @@ class SampleBank:
             return pq.read_table(self._folder() / TABLE)
         except pa.ArrowInvalid as error:
             raise FormatError(f"{self.path / TABLE} is damaged: {error}") from error
+
+    @functools.cached_property
+    def rejected(self) -> pa.Table:
+        """One row a rejected candidate: its name, its scores and ``reason``; no rows unless the bank was curated."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        if self.path is None or not (self._folder() / REJECTED).is_file():
+            return self.table.slice(0, 0).append_column("reason", pa.array([], type=pa.string()))
+        try:
+            return pq.read_table(self.path / REJECTED)
+        except pa.ArrowInvalid as error:
+            raise FormatError(f"{self.path / REJECTED} is damaged: {error}") from error
+
+    @functools.cached_property
+    def weights(self) -> NDArray[np.float32]:
+        """Weight of each sample in the loss, float32 (N,): the table's ``weight``, or ones where it has none."""
+        if "weight" not in self.table.column_names:
+            return np.ones(len(self), dtype=np.float32)
+        weights: NDArray[np.float32] = self.table.column("weight").to_numpy().astype(np.float32)
+        return weights
 
     @functools.cached_property
     def _by_class(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -241,4 +275,4 @@ class SampleBank:
         return self.path
 
 
-_MAPPED = ("images", "labels", "table", "_by_class", "counts")
+_MAPPED = ("images", "labels", "table", "rejected", "weights", "_by_class", "counts")

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 FORMAT = "synthaug.bank"
 FORMAT_VERSION = 1
 HEADER, IMAGES, LABELS, TABLE = "bank.json", "images.npy", "labels.npy", "table.parquet"
+REJECTED = "rejected.parquet"
+"""Only in curated banks."""
 
 
 def write_all_but_images(
@@ -28,6 +30,7 @@ def write_all_but_images(
     table: pa.Table,
     provenance: Mapping[str, Any],
     name: str,
+    rejected: pa.Table | None = None,
 ) -> None:
     """Write a bank's files beside ``images.npy``; ``bank.json`` comes last, so it marks a whole bank."""
     import pyarrow.parquet as pq
@@ -36,6 +39,9 @@ def write_all_but_images(
         np.lib.format.write_array(stream, np.asarray(labels), allow_pickle=False)
     with new_file(folder / TABLE) as temporary:
         pq.write_table(table, temporary)
+    if rejected is not None and rejected.num_rows:
+        with new_file(folder / REJECTED) as temporary:
+            pq.write_table(rejected, temporary)
     header = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,

@@ -131,6 +131,10 @@ class Job:
         manifest = self.manifest()
         return digest(canonical_json({k: v for k, v in manifest.items() if k not in ("format", "shard_size")}))
 
+    def rejected(self) -> pa.Table | None:
+        """Return the candidates that curation rejected; `None` where nothing was judged."""
+        return None
+
     def table(self, rows: slice = slice(None)) -> pa.Table:
         """Return the provenance of some samples: label, class_name, seed, index, generator, family."""
         import pyarrow as pa

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 from synthaug.config import Config
 
@@ -32,6 +33,13 @@ class TrainingConfig(Config):
         checkpoint_every: Steps between two checkpoints; 0 for the end only.
         preview_every: Steps between two sample grids and collapse checks; 0 for the end only.
         log_every: Steps that a line of ``metrics.jsonl`` averages over.
+        privacy_epsilon: Train with differential privacy (VAE only): the ε that the run may spend. See
+            `synthaug.training.privacy`.
+        privacy_delta: Probability with which that bound may fail; if left out the largest power of ten below one in
+            the number of images.
+        privacy_clip: Norm to which each image's gradient is clipped.
+        privacy_seed: Makes batches and noise of a private run repeatable, for research: whoever knows it can take the
+            noise away. Left out, they come from a secret that is thrown away when the run is complete.
     """
 
     steps: int = 2000
@@ -48,6 +56,10 @@ class TrainingConfig(Config):
     checkpoint_every: int = 500
     preview_every: int = 500
     log_every: int = 20
+    privacy_epsilon: float | None = None
+    privacy_delta: float | None = None
+    privacy_clip: float = 1.0
+    privacy_seed: int | None = None
 
     def validate(self) -> None:
         """Check the ranges."""
@@ -59,7 +71,33 @@ class TrainingConfig(Config):
         self.require(self.learning_rate is None or self.learning_rate > 0, "learning_rate", "a number above 0")
         self.require(0 <= self.balance <= 1, "balance", "a number from 0 to 1")
         self.require(0 <= self.ema_decay < 1, "ema_decay", "a number from 0 to below 1")
+        self._validate_privacy()
+
+    def _validate_privacy(self) -> None:
+        epsilon, delta = self.privacy_epsilon, self.privacy_delta
+        self.require(epsilon is None or epsilon > 0, "privacy_epsilon", "a number above 0")
+        self.require(delta is None or 0 < delta < 1, "privacy_delta", "a number between 0 and 1")
+        self.require(self.privacy_clip > 0, "privacy_clip", "a number above 0")
+        if epsilon is None:
+            for name in ("privacy_delta", "privacy_seed"):
+                self.require(getattr(self, name) is None, name, "None without privacy_epsilon")
+            return
+        because = "with privacy_epsilon, for"
+        self.require(self.balance == 0, "balance", f"0 {because} each image must be drawn as often as any other")
+        self.require(self.precision != "bf16", "precision", f"fp32 {because} gradients are taken by image")
+        self.require(self.minutes is None, "minutes", f"None {because} the noise is chosen for a number of steps")
 
 
 RESUMABLE = frozenset({"steps", "minutes", "checkpoint_every", "preview_every", "log_every"})
 """Settings that may change when a run is resumed: the weights at a given step do not depend on them."""
+
+
+def changed_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return the names of settings (of `TrainingConfig`, as dictionaries) that forbid to go on with a run.
+
+    Settings that ``before`` lacks had their defaults: they came with a later version. The noise of a private run is
+    chosen for its number of steps, which is fixed then.
+    """
+    may_change = RESUMABLE if now["privacy_epsilon"] is None else RESUMABLE - {"steps"}
+    whole = TrainingConfig.from_dict(before).to_dict()
+    return [name for name in now if name not in may_change and whole[name] != now[name]]

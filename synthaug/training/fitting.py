@@ -21,6 +21,7 @@ from synthaug.training.batches import BEFORE_FIRST_STEP, step_seed
 from synthaug.training.config import TrainingConfig
 from synthaug.training.interrupt import stop_wish
 from synthaug.training.loop import Trainer
+from synthaug.training.privacy import PrivacyPlan, check_private_networks, check_private_settings
 from synthaug.training.run_folder import STATE_FOLDER, describe_run, open_run
 from synthaug.training.watcher import Watcher
 
@@ -64,8 +65,8 @@ def fit(
         overwrite: Replace a run that is already in ``out``.
         dry_run: Print the resolved configuration and parameter counts, and return the untrained generator.
         progress: Show progress on standard error.
-        **settings: Any other field of `TrainingConfig` (``batch_size``, ``learning_rate``, …) or of the family's own
-            configuration (``latent_dim``, …).
+        **settings: Any other field of `TrainingConfig` (``batch_size``, ``learning_rate``, ``privacy_epsilon``, …) or
+            of the family's own configuration (``latent_dim``, …).
 
     Returns:
         The trained generator, in evaluation mode.
@@ -85,6 +86,8 @@ def fit(
     # Told that there is only a processor, accelerate joins several processes; else each would train by itself.
     accelerator = Accelerator(cpu=not torch.accelerator.is_available())
     training, options = split_settings(family, {"steps": steps, "seed": seed, **settings})
+    if training.privacy_epsilon is not None:
+        check_private_settings(family, conditioning, options, accelerator.num_processes)
     precision = _resolve_precision(training, accelerator.device)
     with torch.random.fork_rng():
         torch.manual_seed(step_seed(training.seed, BEFORE_FIRST_STEP))
@@ -96,7 +99,11 @@ def fit(
             precision=precision,
             options=options,
         )
-    run = describe_run(generator, training, dataset, accelerator.num_processes)
+    if training.privacy_epsilon is not None:
+        check_private_networks(generator)
+        generator.sampling = generator.sampling.replace(prior="normal")  # a fitted one would be fitted to the images
+    plan = PrivacyPlan.of(training, len(dataset))
+    run = describe_run(generator, training, dataset, accelerator.num_processes, plan)
     if dry_run:
         print(json.dumps(run | {"parameters": count_parameters(generator)}, indent=2, ensure_ascii=False))
         return generator
@@ -111,6 +118,8 @@ def fit(
         members = _members(generator, dataset, training)
         trained, done = _train(generator, members, accelerator, folder, resume, watcher)
     trained.provenance = {"dataset": run["dataset"], "training": run["training"] | {"steps": done}}
+    if plan is not None:
+        trained.provenance["privacy"] = plan.facts(done)
     trained = trained.to("cpu").eval().requires_grad_(False)
     if folder is not None:
         if accelerator.is_main_process:
@@ -137,6 +146,8 @@ def split_settings(family: str, settings: dict[str, Any]) -> tuple[TrainingConfi
             f"{did_you_mean(unknown[0], known)} Known settings: {', '.join(known)}."
         )
     config_class.from_dict(options)
+    if settings.get("privacy_epsilon") is not None:
+        settings = {"balance": 0.0, **settings}  # frequent draws of rare classes would need their sizes
     return TrainingConfig.from_dict({name: value for name, value in settings.items() if name in of_loop}), options
 
 
@@ -178,13 +189,16 @@ def _train(
             state = folder and folder / STATE_FOLDER
             if state and member.label is not None:
                 state /= f"{member.label:05d}"  # numbered, since a class name may not be fit for a path
-            member.generator.prepare(member.data)
+            private = member.config.privacy_epsilon is not None  # then nothing but the updates sees the images
+            if not private:
+                member.generator.prepare(member.data)
             trainer = Trainer(member.generator, member.data, member.config, accelerator, state)
             if resume:
                 trainer.resume()
             watcher.begin(offset, trainer.step, member.name)
             trainer.run(watcher, should_stop, member.label)
-            trainer.average.finish(member.data)
+            if not private:
+                trainer.average.finish(member.data)
             offset += member.config.steps
             done += trainer.step
             if isinstance(generator, PerClassGenerator) and member.label is not None:
@@ -214,4 +228,6 @@ def _resolve_precision(config: TrainingConfig, device: torch.device) -> Precisio
     """Choose bf16 where it is known to pay: on GPUs. On processors small networks run faster in fp32."""
     if config.precision != "auto":
         return config.precision
+    if config.privacy_epsilon is not None:
+        return "fp32"
     return "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"

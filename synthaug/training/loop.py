@@ -24,7 +24,8 @@ from synthaug.generators import Generator, Phase
 from synthaug.pixels import from_uint8
 from synthaug.training.batches import BEFORE_FIRST_STEP, BatchStream, step_seed
 from synthaug.training.checkpoint import STATE, load_state, save_state
-from synthaug.training.config import RESUMABLE, TrainingConfig
+from synthaug.training.config import TrainingConfig, changed_settings
+from synthaug.training.privacy import PrivacyPlan, PrivateUpdates
 from synthaug.training.watcher import Watcher
 
 _EXPLODED = 1e4
@@ -63,8 +64,12 @@ class Trainer:
         self.generator = self.objective.generator
         self.phases = self.objective.phases()
         self.ema = ModelEmaV3(self.generator, decay=config.ema_decay, use_warmup=True, warmup_gamma=10, warmup_power=1)
+        plan = PrivacyPlan.of(config, len(data))
+        self.private = PrivateUpdates(plan, config.privacy_seed) if plan else None
+        if plan:
+            self.generator.provenance["privacy"] = self.average.provenance["privacy"] = plan.facts(config.steps)
         self.optimizers = {phase.name: self._optimizer(phase) for phase in self.phases}
-        self.stream = BatchStream(data.labels, config.batch_size, config.seed, config.balance)
+        self.stream = self.private or BatchStream(data.labels, config.batch_size, config.seed, config.balance)
         self.step = 0
         self._references: dict[str, float] = {}
 
@@ -86,7 +91,7 @@ class Trainer:
             return False
         state = load_state(self.folder, self._modules(), self.optimizers)
         before, now = dict(state["config"]), self.config.to_dict()
-        changed = [key for key in now if key not in RESUMABLE and before.get(key) != now[key]]
+        changed = changed_settings(before, now)
         if changed:
             raise ConfigError(
                 f"cannot resume with another {changed[0]}: expected {before.get(changed[0])!r}, but got "
@@ -94,12 +99,23 @@ class Trainer:
             )
         self.step = int(state["step"])
         self._references = dict(state["references"])
+        if self.private is not None and self.step < self.config.steps:
+            if state["private"]["dataset"] != self.data.digest:
+                raise ConfigError("cannot resume with another dataset: expected the images of the first start.")
+            self.private.secret = int(state["private"]["secret"])
         return True
 
     def save(self) -> None:
         """Write a checkpoint (main process only)."""
         if self.folder is not None and self.accelerator.is_main_process:
-            state = {"step": self.step, "references": self._references, "config": self.config.to_dict()}
+            state: dict[str, Any] = {
+                "step": self.step,
+                "references": self._references,
+                "config": self.config.to_dict(),
+            }
+            if self.private is not None and self.step < self.config.steps:
+                # Needed to go on exactly; gone when the run is complete, so that no one can take its noise away.
+                state["private"] = {"secret": self.private.secret, "dataset": self.data.digest}
             save_state(self.folder, self._modules(), self.optimizers, state)
 
     def run(self, watcher: Watcher, should_stop: Callable[[], bool], label: int | None = None) -> None:
@@ -118,6 +134,8 @@ class Trainer:
         sums: dict[str, Tensor] = {}
         since = self.step
         time_is_up = _deadline(config.minutes)
+        if self.private is not None and self.step == 0:
+            self.save()  # else a run killed early would start again with other noise, and spend twice
         with torch.random.fork_rng():
             last = self.step >= config.steps
             while not last:
@@ -144,7 +162,8 @@ class Trainer:
 
     def _train_step(self) -> dict[str, Tensor]:
         config = self.config
-        torch.manual_seed(step_seed(config.seed, self.step, self.accelerator.process_index))
+        seed = self.private.secret if self.private else config.seed
+        torch.manual_seed(step_seed(seed, self.step, self.accelerator.process_index))
         images, labels = self._batch()
         logged: dict[str, Tensor] = {}
         self.objective.train()
@@ -152,22 +171,32 @@ class Trainer:
             self.objective.requires_grad_(False)
             for module in phase.modules:
                 module.requires_grad_(True)
+            optimizer = self.optimizers[phase.name]
+            rise = min(1.0, (self.step + 1) / max(1, config.learning_rate_warmup))
+            for group in optimizer.param_groups:
+                group["lr"] = rise * (config.learning_rate or phase.learning_rate)
+            if self.private is not None:
+                self._private_update(self.private, phase, images, labels)
+                continue
             with self.generator.autocast():
                 losses = phase.loss(images, labels, self.step)
             self._check_loss(phase, losses["loss"])
-            optimizer = self.optimizers[phase.name]
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(losses["loss"])
             gradients = self._gradients(phase)
             if not torch.nn.utils.get_total_norm(gradients).isfinite():
                 self._diverged(f"a gradient of {phase.name} is not finite")
-            rise = min(1.0, (self.step + 1) / max(1, config.learning_rate_warmup))
-            for group in optimizer.param_groups:
-                group["lr"] = rise * (config.learning_rate or phase.learning_rate)
             optimizer.step()
             logged |= {f"{phase.name}/{name}": value.detach() for name, value in losses.items()}
         self.ema.update(self.generator, step=self.step)
         return logged
+
+    def _private_update(self, private: PrivateUpdates, phase: Phase, images: Tensor, labels: Tensor) -> None:
+        """Update with noise. Losses are neither checked nor logged: they are sums over images that stay secret."""
+        with self.generator.autocast():
+            private.update(self.objective, phase, self.optimizers[phase.name], images, labels, self.step)
+        if not torch.nn.utils.get_total_norm(phase.parameters()).isfinite():
+            self._diverged(f"a weight of {phase.name} is not finite")
 
     def _batch(self) -> tuple[Tensor, Tensor]:
         """Return this process's share of the step's images, in [-1, 1], and labels."""
@@ -200,7 +229,8 @@ class Trainer:
             self._diverged(f"the loss of {phase.name} exploded to {loss.item():.4g}")
 
     def _diverged(self, cause: str) -> None:
-        self.save()
+        if self.private is None:  # else the weights are those after the step; the last checkpoint is good
+            self.save()
         kept = f" The last good state is in {self.folder}." if self.folder else ""
         raise DivergenceError(
             f"training stopped at step {self.step}: {cause}.{kept} Try a lower learning rate"
@@ -213,9 +243,12 @@ class Trainer:
         raise TrainingInterrupted(f"training was interrupted after step {self.step} of {self.config.steps}. {go_on}")
 
     def _optimizer(self, phase: Phase) -> torch.optim.Optimizer:
-        return torch.optim.AdamW(
-            phase.parameters(), lr=0.0, betas=phase.betas, weight_decay=self.config.weight_decay, fused=True
+        # Opacus's gradients are not laid out in memory as the parameters are, which fused optimisers rely on.
+        fused = self.private is None
+        optimizer = torch.optim.AdamW(
+            phase.parameters(), lr=0.0, betas=phase.betas, weight_decay=self.config.weight_decay, fused=fused
         )
+        return optimizer if self.private is None else self.private.optimizer(optimizer)
 
     def _modules(self) -> dict[str, Any]:
         return {"objective": self.objective, "ema": self.ema.module}

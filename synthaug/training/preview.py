@@ -31,14 +31,17 @@ def draw_samples(generator: Generator, data: ImageDataset, path: Path) -> list[s
 
     Args:
         generator: The generator as it is now; a copy is completed and sampled.
-        data: The training images.
+        data: The training images; not looked at if the generator is private.
         path: Of the PNG file.
     """
     preview = copy.deepcopy(generator).eval()
-    preview.finish(data.subset(_few(data.labels)))
+    if preview.privacy is None:
+        preview.finish(data.subset(_few(data.labels)))
     wanted = np.repeat(np.arange(min(CLASSES, len(data.classes))), COLUMNS)
     images = preview.sample_named(wanted, np.tile(np.arange(COLUMNS), len(wanted) // COLUMNS), seed=0)
     save_picture(class_grid(images, wanted, data.classes, columns=COLUMNS), path)
+    if preview.privacy is not None:
+        return []
     rows = _some_of_each(data.labels, len(data.classes))
     return collapsed_classes(images, wanted, data.take(rows), data.labels[rows], data.classes)
 

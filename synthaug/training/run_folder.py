@@ -10,16 +10,19 @@ from synthaug.data import ImageDataset
 from synthaug.errors import ConfigError, FormatError, OutputExistsError
 from synthaug.generators import Generator
 from synthaug.storage import read_json, refuse_existing, write_json
-from synthaug.training.config import RESUMABLE, TrainingConfig
+from synthaug.training.config import TrainingConfig, changed_settings
 from synthaug.training.preview import draw_reals
+from synthaug.training.privacy import PrivacyPlan
 
 RUN, STATE_FOLDER = "run.json", "trainer_state"
 
 
-def describe_run(generator: Generator, config: TrainingConfig, data: ImageDataset, processes: int) -> dict[str, Any]:
+def describe_run(
+    generator: Generator, config: TrainingConfig, data: ImageDataset, processes: int, plan: PrivacyPlan | None = None
+) -> dict[str, Any]:
     """Return the resolved configuration of a run."""
     identity = generator.identity()
-    return {
+    described = {
         "family": identity["family"],
         "conditioning": identity["conditioning"],
         "image_shape": identity["image_shape"],
@@ -34,6 +37,10 @@ def describe_run(generator: Generator, config: TrainingConfig, data: ImageDatase
         },
         "processes": processes,
     }
+    if plan is not None:
+        del described["dataset"]["digest"]  # who has all images but one could tell by it which one is the last
+        described["privacy"] = plan.facts(config.steps)
+    return described
 
 
 def open_run(folder: Path, run: dict[str, Any], data: ImageDataset, *, resume: bool, overwrite: bool) -> None:
@@ -59,18 +66,19 @@ def open_run(folder: Path, run: dict[str, Any], data: ImageDataset, *, resume: b
                 )
             shutil.rmtree(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        draw_reals(data, folder / "reals.png")
+        if "privacy" not in run:
+            draw_reals(data, folder / "reals.png")
     write_json(described, run)
 
 
 def _check_same_run(before: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
     def settings(run: dict[str, Any]) -> dict[str, Any]:
-        training = {name: value for name, value in run["training"].items() if name not in RESUMABLE}
-        flat = {**run, **training, **run["model"], "dataset": run["dataset"]["digest"]}
-        return {name: value for name, value in flat.items() if name not in ("training", "model")}
+        flat = {**run, **run["training"], **run["model"], "dataset": run["dataset"].get("digest")}
+        return {name: value for name, value in flat.items() if name not in ("training", "model", "privacy")}
 
     old, new = settings(before), settings(now)
-    changed = [name for name in new if old.get(name) != new[name]]
+    others = [name for name in new if name not in now["training"] and old.get(name) != new[name]]
+    changed = others + changed_settings(before["training"], now["training"])
     if changed:
         raise ConfigError(
             f"cannot resume {folder} with another {changed[0]}: it was started with {old.get(changed[0])!r}, but got "

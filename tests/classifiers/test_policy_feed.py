@@ -4,8 +4,12 @@ import itertools
 
 import numpy as np
 import pytest
+import torch
+import yaml
 
+from synthaug.classifiers.augmentation import Augmentation
 from synthaug.classifiers.batches import batch_order
+from synthaug.classifiers.classifier import mix_pairs
 from synthaug.classifiers.feed import Feed
 from synthaug.classifiers.policy import Policy
 from synthaug.data import ImageDataset
@@ -88,6 +92,59 @@ def test_ratio_limits_the_pool_and_keeps_the_banks_shares():
         Policy(ratio=5).pool(labels, 24)
 
 
+def test_mixing_keeps_the_real_batches_and_gives_some_a_sample_of_any_class_as_partner():
+    policy = Policy(mode="mix", replace_probability=0.4, real_only_after=0.5)
+    feed = Feed(real_images(), samples(), policy, batch_size=32, seed=0)
+    without = Feed(real_images(), None, Policy(), batch_size=32, seed=0)
+    pairs = list(zip(feed.batches(40), without.batches(40), strict=True))
+    assert all(torch.equal(batch.images, real.images) and not batch.synthetic.any() for batch, real in pairs)
+    assert all(batch.partner is None for batch, _ in pairs[20:])
+    partners = [(batch, batch.partner) for batch, _ in pairs[:20]]
+    assert np.mean([partner.synthetic.float().mean() for _, partner in partners]) == pytest.approx(0.4, abs=0.05)
+    other_class = 0
+    for batch, partner in partners:
+        values = partner.images[:, 0, 0, 0]
+        assert torch.equal(values >= 100, partner.synthetic)
+        assert torch.equal(values % 100, partner.labels)
+        assert torch.equal(partner.labels[~partner.synthetic], batch.labels[~partner.synthetic])
+        other_class += int((partner.labels != batch.labels).sum())
+    assert other_class > 0
+
+
+@pytest.mark.parametrize("name", ["mixup", "cutmix", "mixup+cutmix"])
+def test_pairs_are_mixed_with_each_other_alone_and_labels_in_the_same_proportion(name):
+    torch.manual_seed(0)
+    images = torch.zeros(6, 1, 8, 8)
+    partners = torch.arange(6.0).view(6, 1, 1, 1).expand(6, 1, 8, 8).contiguous()  # the first is like its image
+    mixed, targets = mix_pairs(
+        Augmentation(name), images, partners, torch.tensor([[1.0, 0.0]] * 6), torch.tensor([[0.0, 0.5]] * 6)
+    )
+    share = 1 - targets[:, 0]
+    assert torch.allclose(targets[:, 1], 0.5 * share)  # the partner's weight comes along
+    assert torch.allclose(mixed.mean(dim=(1, 2, 3)), share * torch.arange(6.0), atol=1e-5)
+    assert not mixed[0].any()
+
+
+@pytest.mark.parametrize("mode", ["replace", "add", "mix"])
+def test_a_policy_for_some_classes_uses_no_sample_of_others(mode):
+    policy = Policy(mode=mode, classes=("b", "c"), replace_probability=1.0, ratio=1)
+    feed = Feed(real_images(), samples(), policy, batch_size=64, seed=0)
+    seen = set()
+    for batch in feed.batches(10):
+        for part in (batch, batch.partner):
+            if part is not None:
+                seen |= set(part.labels[part.synthetic].tolist())
+    assert seen == {1, 2}
+    with pytest.raises(LabelError, match="'C'"):
+        Feed(real_images(), samples(), Policy(classes=("C",)), batch_size=4, seed=0)
+
+
+def test_policies_survive_json_and_yaml():
+    policy = Policy(mode="mix", mixing="cutmix", ratio=0.25, loss_weight=0.5, classes=("3", "5"))
+    assert Policy.from_dict(yaml.safe_load(yaml.safe_dump(policy.to_dict()))) == policy
+    assert Policy.from_dict(Policy().to_dict()).classes is None
+
+
 @pytest.mark.parametrize("mode", ["replace", "add"])
 def test_the_last_steps_are_real_only_when_asked_for(mode):
     policy = Policy(mode=mode, replace_probability=1.0, real_only_after=0.5)
@@ -115,7 +172,16 @@ def test_unknown_classes_and_other_shapes_are_refused():
 
 
 @pytest.mark.parametrize(
-    "bad", [{"replace_probability": 1.5}, {"ratio": -1}, {"loss_weight": -0.1}, {"mode": "swap"}, {"raito": 1}]
+    "bad",
+    [
+        {"replace_probability": 1.5},
+        {"ratio": -1},
+        {"loss_weight": -0.1},
+        {"mode": "swap"},
+        {"raito": 1},
+        {"classes": []},
+        {"mixing": "blend"},
+    ],
 )
 def test_policies_refuse_bad_settings(bad):
     with pytest.raises(ConfigError):

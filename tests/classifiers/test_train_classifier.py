@@ -52,7 +52,7 @@ def test_same_seed_same_numbers_and_the_global_random_state_is_left_alone(splits
     assert train_classifier(*splits, seed=4, **settings).loss != first.loss
 
 
-@pytest.mark.parametrize("policy", [Policy(), Policy(mode="add"), Policy(mode="add", ratio=0.2, loss_weight=0.1)])
+@pytest.mark.parametrize("policy", [Policy(), Policy(mode="mix"), Policy(mode="add"), Policy(mode="add", ratio=0.2, loss_weight=0.1)])
 def test_samples_never_add_steps_or_images(splits, policy):
     without = train_classifier(*splits, **TINY)
     with_samples = train_classifier(*splits, bank=noise_bank(), policy=policy, **TINY)

@@ -153,3 +153,18 @@ def test_fit_for_real(tmp_path):
     assert result.exit_code == 0, result.stderr
     assert result.stdout == f"{tmp_path / 'run'}\n"
     assert synthaug.load(tmp_path / "run").classes == tuple("0123456789")
+
+
+def test_private_training_tells_what_it_spent(tmp_path):
+    pytest.importorskip("opacus")
+    words = [*TINY, "--privacy-epsilon", 3, "--privacy-delta", 1e-4, "--privacy-clip", 0.5, "--out", tmp_path / "run"]
+    result = call("fit", "digits", *words)
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout == f"{tmp_path / 'run'}\n"
+    assert "(ε, δ) = (3, 0.0001) for one training image" in result.stderr
+    privacy = synthaug.load(tmp_path / "run").privacy
+    assert (privacy["delta"], privacy["clip"]) == (1e-4, 0.5)
+    assert yaml.safe_load((tmp_path / "run" / "cli.yaml").read_text())["privacy_epsilon"] == 3
+    result = call("fit", "digits", "--family", "gan", "--privacy-epsilon", 3, "--out", tmp_path / "gan")
+    assert result.exit_code == 2
+    assert "expected family 'vae'" in result.stderr

@@ -54,4 +54,5 @@ class BankWriter:
             job.table(),
             job.provenance(),
             job.content_digest(),
+            job.rejected(),
         )

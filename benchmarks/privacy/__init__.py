@@ -1,0 +1,1 @@
+"""What differential privacy costs: accuracy of a classifier trained on samples alone, by ε."""

@@ -1,0 +1,85 @@
+"""What the cells say together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+
+from benchmarks.recommendation.runner import ALWAYS, NEVER, RECOMMENDED
+from synthaug.errors import DataError
+from synthaug.evaluation import describe_environment, paired_difference
+from synthaug.storage import read_json, write_json
+
+MOST_LOSS = 0.003
+"""The recommendation may lose this share of balanced accuracy against real images alone in no dataset and regime."""
+
+
+def summarise(results: Path) -> dict[str, Any]:
+    """Put the finished cells together.
+
+    Raises:
+        DataError: If there are none.
+    """
+    records = [read_json(path) for path in sorted(results.glob("cell-*.json"))]
+    if not records:
+        raise DataError(f"expected finished cells in {results}, but there are none; run the benchmark first.")
+    groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for record in records:
+        groups.setdefault((record["task"]["dataset"], record["task"]["regime"]), []).append(record)
+    rows: list[dict[str, Any]] = []
+    for (dataset, regime), group in sorted(groups.items()):
+        means = {
+            name: float(np.mean([record["result"]["values"][name] for record in group]))
+            for name in group[0]["result"]["values"]
+        }
+        cells = [
+            {key: record["result"][key] for key in ("recommended", "words", "expected_gain", "values", "seconds")}
+            | {"seed": record["task"]["seed"]}
+            for record in group
+        ]
+        rows.append({"dataset": dataset, "regime": regime, "means": means, "cells": cells})
+    names = rows[0]["means"]
+    overall = {name: float(np.mean([row["means"][name] for row in rows])) for name in names}
+    fixed = [name for name in names if name != RECOMMENDED]
+    hindsight = max(fixed, key=lambda name: overall[name])
+    losses = {f"{row['dataset']} {row['regime']}": row["means"][RECOMMENDED] - row["means"][NEVER] for row in rows}
+    return {
+        "rows": rows,
+        "overall": overall,
+        "best_in_hindsight": hindsight,
+        "against": {
+            name: paired_difference(
+                [row["means"][RECOMMENDED] for row in rows], [row["means"][name] for row in rows]
+            ).to_dict()
+            for name in dict.fromkeys((NEVER, ALWAYS, hindsight))
+        },
+        "worst": min(losses, key=lambda name: losses[name]),
+        "worst_loss": min(losses.values()),
+        "holds": min(losses.values()) >= -MOST_LOSS
+        and overall[RECOMMENDED] > overall[NEVER]
+        and overall[RECOMMENDED] > overall[ALWAYS],
+        "task": records[0]["task"],
+        **describe_environment(),
+    }
+
+
+def write_report(results: Path, out: Path, command: str) -> Table:
+    """Write the summary as JSON and return the table."""
+    summary = summarise(results)
+    write_json(out, {"command": command, **summary})
+    hindsight = summary["best_in_hindsight"]
+    columns = list(dict.fromkeys((NEVER, ALWAYS, hindsight, RECOMMENDED)))
+    table = Table(title=f"Balanced accuracy on test, %; best single setting in hindsight: {hindsight}")
+    for column in ("dataset", "regime", *columns, "said yes"):
+        table.add_column(column, justify="left" if column in ("dataset", "regime") else "right")
+    for row in summary["rows"]:
+        yes = sum(cell["recommended"] for cell in row["cells"])
+        table.add_row(
+            row["dataset"], row["regime"], *[f"{100 * row['means'][name]:.1f}" for name in columns],
+            f"{yes} of {len(row['cells'])}",
+        )  # fmt: skip
+    table.add_row("mean", "", *[f"{100 * summary['overall'][name]:.1f}" for name in columns], "", style="bold")
+    return table

@@ -1,0 +1,173 @@
+"""The cells of the benchmark, each resumable: recommend, then read test for all settings."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from benchmarks.downstream.plan import Plan
+from benchmarks.downstream.regimes import Regime
+from benchmarks.downstream.tasks import Places, load_splits
+from synthaug.classifiers import train_classifier
+from synthaug.data import ImageDataset
+from synthaug.errors import ConfigError, DivergenceError
+from synthaug.evaluation import describe_environment
+from synthaug.recommendation import Candidate, curating, recommend
+from synthaug.recommendation.clock import GENERATORS, Clock, Costs
+from synthaug.recommendation.journal import Journal
+from synthaug.recommendation.maker import GeneratorMaker
+from synthaug.recommendation.space import ClassSets
+from synthaug.storage import canonical_json, digest, read_json, write_json
+
+FORMAT = 1
+NEVER, ALWAYS, RECOMMENDED = "never", "always", "recommended"
+TEST_SEED = 77_000
+"""Classifier seeds from here on read test; no seed of a recommendation is that high."""
+
+Say = Callable[[str], None]
+
+
+def settings(family: str = "vae") -> dict[str, Candidate | None]:
+    """Return the fixed settings by name; `None` is real images alone."""
+    curated = curating.available()
+    return {
+        NEVER: None,
+        ALWAYS: Candidate(family, curated=curated, ratio=1, mode="add"),
+        "add 1, not curated": Candidate(family, ratio=1, mode="add"),
+        "replace 0.5": Candidate(family, ratio=1, mode="replace"),
+        "mix 1": Candidate(family, curated=curated, ratio=1, mode="mix"),
+        "first 1": Candidate(family, ratio=1, mode="first"),
+        "weight 0.3, 4": Candidate(family, curated=curated, ratio=4, mode="weight"),
+        "add 4 to the rarest": Candidate(family, curated=curated, ratio=4, mode="add", classes="rarest"),
+        "add 1 to the hardest": Candidate(family, curated=curated, ratio=1, mode="add", classes="hardest"),
+    }
+
+
+@dataclasses.dataclass(frozen=True)
+class Benchmark:
+    """What is run; see ``plan.yaml``.
+
+    Attributes:
+        datasets: Plans of the downstream benchmark, of which dataset, test and regimes are used.
+        minutes: Of each recommendation.
+        seeds: Subsets of each dataset and regime.
+        test_seeds: Classifiers that each value on test is the mean of.
+        classifier: Model, and settings that are not tuned.
+        options: Further arguments of `synthaug.recommend`.
+    """
+
+    datasets: tuple[Plan, ...]
+    minutes: float
+    seeds: int
+    test_seeds: int
+    classifier: dict[str, Any]
+    options: dict[str, Any]
+
+    @classmethod
+    def read(cls, path: Path, data: Path | None = None, **overrides: Any) -> Benchmark:
+        """Read a plan; sources that are folders in ``data`` are taken from there."""
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values |= {key: value for key, value in overrides.items() if value is not None}
+        known = {field.name for field in dataclasses.fields(cls)}
+        if not set(values) <= known:
+            raise ConfigError(f"expected a plan of {', '.join(sorted(known))}, but got {', '.join(values)}.")
+        plans = []
+        for entry in values["datasets"]:
+            inside = None if data is None else data / entry["source"]
+            plans.append(Plan.from_dict(entry | ({"source": str(inside)} if inside and inside.is_dir() else {})))
+        return cls(**{"minutes": 20, "seeds": 1, "test_seeds": 3, "options": {}} | values | {"datasets": tuple(plans)})
+
+    def cells(self) -> Iterator[tuple[Plan, str, int]]:
+        """Yield dataset, regime and seed of each cell; one seed of all of them before the next."""
+        for seed in range(self.seeds):
+            for plan in self.datasets:
+                for regime in plan.regimes:
+                    yield plan, regime, seed
+
+
+def run(benchmark: Benchmark, work: Path, results: Path, say: Say = print) -> None:
+    """Do the cells that are not done.
+
+    Args:
+        benchmark: What to run.
+        work: Folder of recommendations and generators.
+        results: One JSON for each finished cell.
+        say: Takes a line of progress.
+    """
+    for plan, regime, seed in benchmark.cells():
+        train, test = load_splits(plan, Places(work, results))
+        subset = Regime.parse(regime).subset(train, seed)
+        task = {
+            "format": FORMAT, "dataset": plan.name, "regime": regime, "seed": seed, "subset": subset.digest,
+            "test": test.digest, "minutes": benchmark.minutes, "classifier": benchmark.classifier,
+            "options": benchmark.options, "test_seeds": benchmark.test_seeds,
+        }  # fmt: skip
+        name = f"cell-{digest(canonical_json(task))[:20]}"
+        if (results / f"{name}.json").exists():
+            continue
+        say(f"{plan.name} {regime} seed {seed}: {len(subset)} images")
+        start = time.perf_counter()
+        found = run_cell(benchmark, subset, test, work / name, seed, say)
+        record = {"task": task, "result": found | {"seconds": time.perf_counter() - start}}
+        write_json(results / f"{name}.json", record | describe_environment())
+
+
+def run_cell(
+    benchmark: Benchmark, subset: ImageDataset, test: ImageDataset, folder: Path, seed: int, say: Say
+) -> dict[str, Any]:
+    """Recommend, then read test for every setting; values are balanced accuracies, one a classifier seed."""
+    classifier = dict(benchmark.classifier)
+    policy = recommend(
+        subset, classifier.pop("model"), benchmark.minutes, out=folder / "advice", seed=seed,
+        **benchmark.options, **classifier,
+    )  # fmt: skip
+    say(f"  {policy.words}")
+    advice = read_json(folder / "advice" / "recommendation.json")
+    base = advice["real_only"][0]["settings"]
+    sets = ClassSets(*(None if names is None else tuple(names) for names in advice["sets"].values()))
+    clock, costs = Clock(float("inf")), Costs()
+    journal = Journal(folder / "test", clock, costs)
+    maker = GeneratorMaker(
+        folder / "generators", journal,
+        seconds_each=GENERATORS * 60 * benchmark.minutes / 8, seed=seed,
+        steps=benchmark.options.get("generator_steps"),
+        settings=benchmark.options.get("generator_settings"),
+    )  # fmt: skip
+
+    def values(label: str, arguments: Mapping[str, Any], used: Mapping[str, Any]) -> list[float]:
+        """Train and read test, once for each seed."""
+
+        def once(number: int) -> dict[str, Any]:
+            result = train_classifier(subset, test, seed=TEST_SEED + number, **arguments, **used)
+            return {"value": result.balanced_accuracy}
+
+        tasks = [{"setting": label, "number": number} for number in range(benchmark.test_seeds)]
+        return [journal.once("test", task, lambda n=task["number"]: once(n), "test")["value"] for task in tasks]  # type: ignore[misc]
+
+    found: dict[str, list[float]] = {}
+    for label, candidate in settings((benchmark.options.get("families") or ("vae",))[0]).items():
+        names = None if candidate is None else sets.names(candidate.classes)
+        if candidate is None or (candidate.classes != "all" and names is None):
+            found[label] = found.get(NEVER) or values(NEVER, {}, base)
+            continue
+        try:
+            samples = {"bank": maker.bank(subset, candidate, names), "policy": candidate.policy(names)}
+            found[label] = values(label, samples, base)
+        except DivergenceError:
+            found[label] = found[NEVER]
+    found[RECOMMENDED] = (
+        values(RECOMMENDED, {"bank": policy.bank, "policy": policy.policy}, policy.classifier)
+        if policy.recommended
+        else found[NEVER]
+    )
+    return {
+        "values": found,
+        "recommended": policy.recommended,
+        "words": policy.words,
+        "expected_gain": None if policy.gain is None else policy.gain.to_dict(),
+    }

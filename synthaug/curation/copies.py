@@ -1,0 +1,214 @@
+"""Finds copies of training images among samples: exact ones, and mirrored, moved, recoloured or noisy ones.
+
+A generator that memorises gives training images back; that is no new data, and it gives the images away. Whether an
+image is a copy is decided in three steps, all fitted on training images alone:
+
+1. *Retrieval.* The training images that resemble it most at low resolution, over small turns, sizes and mirroring.
+2. *Alignment.* It is laid over each of them as well as it goes.
+3. *Decision.* What still differs is measured by how unusual it is for light changes of one image (a Mahalanobis
+   distance, as in linear discriminant analysis; Fisher 1936), and held against the distance from that training image to
+   the one nearest to it: where images lie densely (trousers), a copy must be closer. The threshold follows from light
+   changes of training images, which must be found, and from training images and *others*, which must not.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from synthaug.curation.alignment import align, best_correlation, refine, shifts, standardise, thumbnails, variants
+from synthaug.curation.light_changes import CHANGES
+from synthaug.data import ImageDataset
+from synthaug.errors import ConfigError, DataError
+
+_RESEMBLING, _CANDIDATES, _REFINED = 96, 8, 3
+_COARSE = 8
+_COMPONENTS, _EXPLAINED = 128, 0.97
+_FITTED_ON = 4000
+_CHANGED = 500
+_FOUND = 0.995
+_BORDER = 0.1
+"""Share of each side whose pixels do not count: a copy that was moved shows other things there."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Copies:
+    """What a detector says of some images.
+
+    Attributes:
+        nearest: Position of the most similar training image, (N,).
+        distance: How far it is from that image: 1 is the threshold, (N,).
+        is_copy: Whether it counts as a copy of it, (N,).
+    """
+
+    nearest: NDArray[np.int64]
+    distance: NDArray[np.float64]
+    is_copy: NDArray[np.bool_]
+
+    @property
+    def share(self) -> float:
+        """Share of copies, 0 to 1; 0 of no images."""
+        return float(self.is_copy.mean()) if len(self.is_copy) else 0.0
+
+
+class CopyDetector:
+    """Finds copies of a dataset's images.
+
+    Args:
+        train: The images that a generator was trained on.
+        false_alarms: Share of training images that may be taken for copies of *other* training images, at most. Where
+            light changes are told apart with fewer, there are fewer.
+        seed: Of what the detector is fitted on.
+
+    Raises:
+        DataError: If there are fewer than three training images.
+        ConfigError: If ``false_alarms`` is not between 0 and 0.5.
+
+    Example:
+        >>> data = ImageDataset.load("digits").subset(np.arange(200))
+        >>> found = CopyDetector(data).find(data.take(np.arange(3)))
+        >>> found.nearest.tolist(), found.is_copy.tolist()
+        ([0, 1, 2], [True, True, True])
+    """
+
+    def __init__(self, train: ImageDataset, *, false_alarms: float = 0.005, seed: int = 0) -> None:
+        if len(train) < 3:
+            raise DataError(f"expected three training images or more to compare with, but got {len(train)}.")
+        if not 0 < false_alarms < 0.5:
+            raise ConfigError(f"false_alarms: expected a share between 0 and 0.5, but got {false_alarms!r}.")
+        self.image_shape = train.image_shape
+        self._random = np.random.default_rng([seed, 0xC0B1])
+        self._train = thumbnails(train.take(np.arange(len(train))))
+        self._coarse = _coarse(self._train)
+        self._metric = torch.eye(0)
+        self._fit(train)
+        self.threshold = self._calibrate(train, false_alarms)
+
+    def find(self, images: NDArray[np.uint8]) -> Copies:
+        """Look for copies among images.
+
+        Args:
+            images: uint8, (N, H, W, C), of the training images' shape.
+
+        Raises:
+            DataError: If they are of another shape or type.
+        """
+        channels, height, width = self.image_shape
+        if images.dtype != np.uint8 or images.shape[1:] != (height, width, channels):
+            raise DataError(
+                f"expected uint8 images of shape (N, {height}, {width}, {channels}) like the training images, but got "
+                f"{images.dtype} of shape {images.shape}."
+            )
+        nearest, distance = self._judge(thumbnails(images))
+        return Copies(nearest, distance / self.threshold, distance < self.threshold)
+
+    def _fit(self, train: ImageDataset) -> None:
+        """Learn which differences light changes leave after alignment, in the images' principal components."""
+        rows = self._random.choice(len(train), min(len(train), _FITTED_ON), replace=False)
+        flat = _inside(self._train[rows])
+        _, scales, components = torch.pca_lowrank(flat, q=min(_COMPONENTS, *flat.shape), niter=3)
+        # Directions in which images hardly vary show noise alone, and would make a noisy copy look far away.
+        explained = scales.square().cumsum(0) / (flat - flat.mean(dim=0)).square().sum()
+        components = components[:, : int((explained < _EXPLAINED).sum()) + 1]
+        self._components = components
+        originals, changed = self._light_changes(train)
+        self._changed = changed
+        targets = self._train[originals]
+        differences = _inside(refine(align(changed, targets), targets) - targets) @ components
+        spread = differences.T @ differences / len(differences)
+        # Directions in which light changes hardly differ must not decide alone.
+        spread += 0.2 * spread.diagonal().mean() * torch.eye(len(spread))
+        self._metric = torch.linalg.cholesky(torch.linalg.inv(spread.double())).float()
+
+    def _light_changes(self, train: ImageDataset) -> tuple[Tensor, Tensor]:
+        """Return positions of training images, and the images lightly changed, each kind alike often."""
+        rows = np.resize(self._random.permutation(len(train)), _CHANGED)
+        kinds = [*CHANGES.values()]
+        images = [kinds[number % len(kinds)](image, self._random) for number, image in enumerate(train.take(rows))]
+        return torch.from_numpy(rows), thumbnails(np.stack(images))
+
+    def _calibrate(self, train: ImageDataset, false_alarms: float) -> float:
+        """Choose the distance below which an image is a copy."""
+        _, apart = self._nearest(self._changed)
+        self._least = float(np.quantile(apart, 0.75))
+        _, changed = self._judge(self._changed)
+        rows = np.sort(self._random.choice(len(train), min(len(train), 2 * _CHANGED), replace=False))
+        _, others = self._judge(self._train[rows], itself=rows)
+        # Datasets hold copies of their own images; what is as near as most light changes is no false alarm.
+        others = others[others > np.median(changed)]
+        found = np.quantile(changed, _FOUND)
+        allowed = np.quantile(others, false_alarms, method="lower") if len(others) else found
+        return float(max(min(found, allowed), 1e-6))
+
+    def _judge(
+        self, images: Tensor, itself: NDArray[np.int64] | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return the nearest training image, and how far it is beside the distance from there to the next one."""
+        nearest, distance = self._nearest(images, None if itself is None else itself[:, None])
+        seen = nearest[:, None] if itself is None else np.column_stack([nearest, itself])
+        apart = np.full(len(images), np.inf)
+        # Only what may be a copy is worth a second look.
+        close = np.flatnonzero(distance < 8 * self._least)
+        _, apart[close] = self._nearest(self._train[nearest[close]], seen[close])
+        return nearest, distance / np.clip(apart, self._least, 4 * self._least)
+
+    def _nearest(
+        self, images: Tensor, without: NDArray[np.int64] | None = None
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return the most similar training image of each image (N, h, w) but some, (N, m), and its distance."""
+        nearest, distances = np.empty(len(images), np.int64), np.empty(len(images))
+        for start in range(0, len(images), 256):
+            part = images[start : start + 256]
+            own = None if without is None else torch.from_numpy(without[start : start + 256])
+            candidates = self._candidates(part, own)
+            count = candidates.shape[1]
+            moved = align(part.repeat_interleave(count, dim=0), self._train[candidates.flatten()])
+            rough = self._distance(moved, candidates.flatten()).view(-1, count)
+            best = rough.topk(min(_REFINED, count), dim=1, largest=False).indices
+            chosen = candidates.gather(1, best)
+            moved = moved.view(len(part), count, *moved.shape[1:])[torch.arange(len(part))[:, None], best].flatten(0, 1)
+            refined = refine(moved, self._train[chosen.flatten()])
+            fine = self._distance(refined, chosen.flatten()).view(chosen.shape).minimum(rough.gather(1, best))
+            closest = fine.argmin(dim=1)
+            nearest[start : start + len(part)] = chosen[torch.arange(len(part)), closest].numpy()
+            distances[start : start + len(part)] = fine.min(dim=1).values.numpy()
+        return nearest, distances
+
+    def _distance(self, images: Tensor, rows: Tensor) -> Tensor:
+        """Return how unusual the difference of each image (N, h, w) to a training image is for light changes."""
+        difference = _inside(images - self._train[rows]) @ self._components @ self._metric
+        return difference.square().mean(dim=1).sqrt()
+
+    def _candidates(self, images: Tensor, without: Tensor | None) -> Tensor:
+        """Return the training images (N, k) that resemble each image most, without some (N, m)."""
+        similarity = functools.reduce(
+            torch.maximum,
+            [_coarse(moved) @ self._coarse.T for moved in torch.cat([variants(images), shifts(images)], 1).unbind(1)],
+        )
+        if without is not None:
+            similarity.scatter_(1, without, -torch.inf)
+        count = min(_RESEMBLING, len(self._train) - (0 if without is None else without.shape[1]))
+        rough = similarity.topk(count, dim=1).indices
+        pairs = zip(images, rough, strict=True)
+        fine = torch.stack([best_correlation(image, self._train[rows]) for image, rows in pairs])
+        return rough.gather(1, fine.topk(min(_CANDIDATES, count), dim=1).indices)
+
+
+def _inside(images: Tensor) -> Tensor:
+    """Return the pixels (N, D) of images (N, h, w) without their borders."""
+    height, width = images.shape[1:]
+    top, left = round(_BORDER * height), round(_BORDER * width)
+    return images[:, top : height - top, left : width - left].flatten(1)
+
+
+def _coarse(images: Tensor) -> Tensor:
+    """Return unit vectors (N, 64) of images (N, h, w) at low resolution."""
+    small = torch.nn.functional.interpolate(
+        images[:, None], (_COARSE, _COARSE), mode="bilinear", antialias=True, align_corners=False
+    )
+    return standardise(small[:, 0]).flatten(1) / _COARSE

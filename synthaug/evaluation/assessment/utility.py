@@ -1,0 +1,122 @@
+"""What samples teach a classifier: alone, and added to the real images."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from synthaug.classifiers import ClassifierResult, Policy, train_classifier
+from synthaug.data import ImageDataset
+from synthaug.evaluation.assessment.inputs import Samples
+from synthaug.evaluation.statistics import PairedDifference, paired_difference
+from synthaug.sampling import SampleBank
+
+CLASSIFIER: dict[str, Any] = {"model": "test_resnet", "augmentation": "affine", "batch_size": 64, "learning_rate": 2e-3}
+"""A small classifier, so that an evaluation takes a minute; what helps it may not help a larger one."""
+
+_SMALLEST_SIDE = 16
+_ARMS = ("real", "samples", "both")
+
+
+@dataclasses.dataclass(frozen=True)
+class Utility:
+    """Accuracies on held-out images, from 0 to 1.
+
+    Attributes:
+        real: Trained on real images alone, one a seed.
+        samples: Trained on samples alone (classification accuracy score), one a seed.
+        both: Trained on real images of which half a batch is replaced by samples, one a seed.
+        gain: ``both`` − ``real``, paired by seed.
+        recall: Mean recall over the seeds by class, of each arm; `None` where nothing is held out.
+        settings: Of the classifier.
+        policy: How the samples entered.
+    """
+
+    real: tuple[float, ...]
+    samples: tuple[float, ...]
+    both: tuple[float, ...]
+    gain: PairedDifference
+    recall: dict[str, dict[str, float | None]]
+    settings: dict[str, Any]
+    policy: Policy
+
+    def mean(self, arm: str) -> float:
+        """Return the mean accuracy of ``"real"``, ``"samples"`` or ``"both"``."""
+        return float(np.mean(getattr(self, arm)))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return JSON-able values."""
+        return {
+            "accuracy_of_real": list(self.real),
+            "classification_accuracy_score": list(self.samples),
+            "accuracy_of_both": list(self.both),
+            "gain": self.gain.to_dict(),
+            "recall": self.recall,
+            "classifier": self.settings,
+            "policy": self.policy.to_dict(),
+        }
+
+
+def classifier_settings(train: ImageDataset, steps: int, **changes: Any) -> dict[str, Any]:
+    """Return the settings of a classifier that suits small images too."""
+    small = min(train.image_shape[1:]) < _SMALLEST_SIDE
+    return CLASSIFIER | {"steps": steps} | ({"input_size": _SMALLEST_SIDE} if small else {}) | changes
+
+
+def measure_utility(
+    samples: Samples,
+    train: ImageDataset,
+    held_out: ImageDataset,
+    *,
+    seeds: int,
+    policy: Policy,
+    settings: dict[str, Any],
+    device: str = "auto",
+    say: Callable[[str], None] = lambda _: None,
+) -> Utility:
+    """Train classifiers with and without samples, same seed, weights and number of steps, and test them.
+
+    Source of the classification accuracy score: Ravuri & Vinyals 2019.
+
+    Args:
+        samples: Samples; classes without any are missing from what the second arm learns.
+        train: Real training images.
+        held_out: Read by each classifier once, after its last step.
+        seeds: Classifiers of each arm, 1 or more.
+        policy: How samples enter training beside real images.
+        settings: Fields of `ClassifierConfig`.
+        device: ``"auto"`` (a GPU if there is one) or a torch device.
+        say: Told what is being done.
+    """
+    bank = SampleBank.from_arrays(samples.images, samples.labels, train.classes)
+    alone = ImageDataset.from_arrays(samples.images, samples.labels, train.classes)
+    results: dict[str, list[ClassifierResult]] = {arm: [] for arm in _ARMS}
+    for seed in range(seeds):
+        for arm in _ARMS:
+            say(f"classifier {seed + 1} of {seeds}, trained on {arm}")
+            results[arm].append(
+                train_classifier(
+                    alone if arm == "samples" else train,
+                    held_out,
+                    bank=bank if arm == "both" else None,
+                    policy=policy,
+                    seed=seed,
+                    device=device,
+                    **settings,
+                )
+            )
+    accuracy = {arm: tuple(result.accuracy for result in results[arm]) for arm in _ARMS}
+    recall = {
+        name: {arm: _mean([result.recall[label] for result in results[arm]]) for arm in _ARMS}
+        for label, name in enumerate(train.classes)
+    }
+    gain = paired_difference(accuracy["both"], accuracy["real"])
+    return Utility(accuracy["real"], accuracy["samples"], accuracy["both"], gain, recall, settings, policy)
+
+
+def _mean(values: list[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None

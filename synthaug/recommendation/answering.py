@@ -1,0 +1,169 @@
+"""From what was measured to the answer, and to everything that is written."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from synthaug.classifiers.policy import Policy
+from synthaug.data import ImageDataset
+from synthaug.evaluation.environment import describe_environment
+from synthaug.evaluation.statistics import PairedDifference
+from synthaug.recommendation.clock import Clock
+from synthaug.recommendation.halving import Race
+from synthaug.recommendation.maker import SampleMaker
+from synthaug.recommendation.page import recommendation_page
+from synthaug.recommendation.policy import RecommendedPolicy
+from synthaug.recommendation.space import Candidate, ClassSets
+from synthaug.recommendation.tuning import Tuned
+from synthaug.recommendation.words import answer, table_rows, what_to_do
+from synthaug.storage import write_json
+
+if TYPE_CHECKING:
+    from synthaug.recommendation.search import Request
+
+
+@dataclasses.dataclass(frozen=True)
+class Answer:
+    """All that was found.
+
+    Attributes:
+        data: The training split.
+        request: What was asked for.
+        tuned: Real images alone.
+        sets: Rarest and hardest classes.
+        race: How the race went.
+        best: The best candidate of the race; `None` if none could be measured.
+        winner: The same if it was above ratio 0.
+        lead: Its mean difference in the race.
+        gain: Of the winner on fresh splits.
+        class_gains: The same by class.
+        curve: Gain of the best candidate by ratio.
+        trials: Everything that was measured.
+        failed: Why kinds of generators were given up.
+        seeds_a_split: Classifiers that each value of ``gain`` averages over.
+    """
+
+    data: ImageDataset
+    request: Request
+    tuned: Tuned
+    sets: ClassSets
+    race: Race[Candidate]
+    best: Candidate | None
+    winner: Candidate | None
+    lead: float | None
+    gain: PairedDifference | None
+    class_gains: Mapping[str, PairedDifference]
+    curve: Mapping[float, PairedDifference]
+    trials: Sequence[Mapping[str, Any]]
+    failed: Mapping[str, str]
+    seeds_a_split: int
+
+    @property
+    def base(self) -> dict[str, Any]:
+        """Settings of the classifier that the answer holds for."""
+        place = self.winner.augmentation if self.winner is not None else 0
+        return self.tuned.bases[min(place, len(self.tuned.bases) - 1)]
+
+    @property
+    def tried(self) -> int:
+        """Candidates that were measured."""
+        return sum(bool(values) for values in self.race.values.values())
+
+    def decide(self) -> tuple[bool, str]:
+        """Return whether to use samples, and why."""
+        return answer(
+            winner=self.winner,
+            sets=self.sets,
+            gain=self.gain,
+            gains=dict(self.class_gains),
+            metric=self.request.metric,
+            base=self.tuned.bases[0],
+            tried=self.tried,
+            best_in_race=self.lead,
+            pairs_wanted=self.request.confirmations,
+        )
+
+    def method(self) -> list[str]:
+        """Say how it was measured."""
+        request, steps = self.request, self.base["steps"]
+        epochs = steps * self.base.get("batch_size", 64) / len(self.data)
+        lines = [
+            f"Only these images were used. Each split keeps {100 * request.holdout:.0f} % of them for validation; "
+            "generators, curation and classifiers see the rest alone.",
+            f"Each classifier: {steps} steps ({epochs:.0f} epochs), with and without samples the same.",
+            f"Real images alone first: {sum(bool(row['validation']) for row in self.tuned.table)} settings by "
+            f"successive halving. Then {self.tried} ways to use samples, as differences from real images alone on the "
+            "same split and seed; ratio 0 wins ties.",
+            f"The winner against real images alone on {request.confirmations} splits that chose nothing, each with its "
+            f"own generator, {max(1, self.seeds_a_split)} classifiers a split and arm. Interval: Student's t, with the "
+            "variance corrected for splits that share images (Nadeau & Bengio 2003). Samples are recommended only if "
+            "it lies above 0.",
+        ]
+        if epochs < 5:
+            lines.append(f"{epochs:.1f} epochs are few: with more minutes the answer may differ.")
+        return lines + [f"{kind} was given up: {reason}" for kind, reason in self.failed.items()]
+
+
+def publish(found: Answer, folder: Path, maker: SampleMaker, clock: Clock, command: str) -> RecommendedPolicy:
+    """Write generator and bank where samples are recommended, then figures and page, and the policy last."""
+    recommended, words = found.decide()
+    winner = found.winner
+    names = None if winner is None else found.sets.names(winner.classes)
+    policy = Policy(replace_probability=0.0)
+    if recommended and winner is not None:
+        policy = winner.policy(names)
+        maker.publish(found.data, winner, folder / "generator")
+        maker.bank(found.data, winner, names).save(folder / "bank", overwrite=True)
+    answered = RecommendedPolicy(
+        recommended=recommended,
+        policy=policy,
+        classifier=found.base,
+        gain=found.gain,
+        words=words,
+        classes=tuple(found.data.classes),
+        image_shape=found.data.image_shape,
+        folder=folder,
+    )
+    values: dict[str, Any] = {
+        "recommended": recommended,
+        "words": words,
+        "command": command,
+        "seconds": clock.spent,
+        "request": found.request.to_dict(),
+        "data": {
+            "name": found.data.name,
+            "images": len(found.data),
+            "digest": found.data.digest,
+            "classes": dict(zip(found.data.classes, found.data.class_counts.tolist(), strict=True)),
+        },
+        "winner": None if winner is None else winner.to_dict(),
+        "sets": dataclasses.asdict(found.sets),
+        "method": found.method(),
+        "real_only": list(found.tuned.table),
+        "curve_of": "" if found.best is None else what_to_do(found.best, found.sets),
+        **describe_environment(),
+    }
+    measured = {"gain": found.gain, "classes": found.class_gains, "curve": found.curve}
+    rows = table_rows(found.race.ranking, found.race.values, found.sets)
+    recommendation_page(values | measured, rows).save(folder / "recommendation.html")
+    race = [
+        {"candidate": candidate.to_dict(), "words": what_to_do(candidate, found.sets), "differences": list(differences)}
+        for candidate, differences in ((one, found.race.values[one]) for one in found.race.ranking)
+    ]
+    write_json(
+        folder / "recommendation.json",
+        values
+        | {
+            "gain": None if found.gain is None else found.gain.to_dict(),
+            "classes": {name: gain.to_dict() for name, gain in found.class_gains.items()},
+            "curve": [{"ratio": ratio, **gain.to_dict()} for ratio, gain in found.curve.items()],
+            "race": race,
+            "failed": dict(found.failed),
+            "trials": list(found.trials),
+        },
+    )
+    answered.write()
+    return answered

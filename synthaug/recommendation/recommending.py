@@ -1,0 +1,188 @@
+"""`recommend`: will samples make this classifier better on these data, by how much, and with which settings?"""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from synthaug.data import ImageDataset
+from synthaug.errors import ConfigError, DataError, OutputExistsError
+from synthaug.generators import family_class
+from synthaug.recommendation.clock import Clock
+from synthaug.recommendation.maker import SampleMaker
+from synthaug.recommendation.policy import RecommendedPolicy
+from synthaug.recommendation.search import Request, Search
+from synthaug.recommendation.space import RATIOS
+from synthaug.recommendation.trial import Metric
+from synthaug.sampling.policy_files import POLICY_FILE
+from synthaug.storage import canonical_json, read_json, refuse_existing, write_json
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+REQUEST = "request.json"
+
+
+def recommend(
+    data: Any,
+    model: str = "resnet18",
+    minutes: float = 20.0,
+    *,
+    out: str | Path = "recommendation",
+    image_size: int | tuple[int, int] | None = None,
+    channels: int | str = "auto",
+    split: str | None = None,
+    families: Sequence[str] | None = None,
+    ratios: Sequence[float] = RATIOS,
+    metric: Metric = "balanced_accuracy",
+    holdout: float = 0.25,
+    confirmations: int = 5,
+    seed: int = 0,
+    generator_steps: int | None = None,
+    generator_settings: Mapping[str, Mapping[str, Any]] | None = None,
+    model_options: Mapping[str, Any] | None = None,
+    device: str = "auto",
+    overwrite: bool = False,
+    console: Console | None = None,
+    command: str | None = None,
+    maker: SampleMaker | None = None,
+    now: Callable[[], float] = time.monotonic,
+    **settings: Any,
+) -> RecommendedPolicy:
+    """Find out whether samples help, and how to use them, within a given time.
+
+    Everything happens inside ``data``: repeated splits into a training part, which alone generators and classifiers
+    see, and a validation part. Real images alone are tuned first; then ways of making and using samples race against
+    them by successive halving; the winner is measured again on fresh splits. It is recommended only if the 95 %
+    interval of that last gain lies above 0; otherwise the answer is "no, not for your data".
+
+    Args:
+        data: The training split: an `ImageDataset`, or anything that `ImageDataset.load` takes.
+        model: Any timm model name.
+        minutes: Time to end in. The more, the more is tried, and the finer the differences that can be told.
+        out: Folder to write: ``policy.yaml``, ``generator/``, ``bank/``, ``recommendation.json`` and ``.html``, and
+            ``trials/``. The same call after a kill goes on; after it is finished, it returns what was found.
+        image_size: Side of the images, or (height, width).
+        channels: 1, 3 or ``"auto"``.
+        split: Part of the source, if it has parts; the training part if left out.
+        families: Generator families to try. Left out, the VAE, and with 15 minutes or more diffusion too.
+        ratios: Samples for each real image that are tried; 0 always is.
+        metric: ``"balanced_accuracy"`` or ``"accuracy"``.
+        holdout: Share of the images that each split keeps for validation.
+        confirmations: Fresh splits that the winner is measured on, 5 or more.
+        seed: Of splits, generators, classifiers and the choice of candidates.
+        generator_steps: Optimiser steps of every generator, instead of a share of the time.
+        generator_settings: Settings of `synthaug.fit` by family.
+        model_options: Further arguments of `timm.create_model`, such as ``{"pretrained": True}``.
+        device: ``"auto"`` (a GPU if there is one) or a torch device.
+        overwrite: Replace what another call left in ``out``.
+        console: Where progress is printed; nothing is shown if left out.
+        command: The command line to name on the page.
+        maker: Makes the samples; for tests and own generators.
+        now: Tells the time in seconds.
+        **settings: Fields of `ClassifierConfig`. A learning rate, augmentation or balanced sampling that is given is
+            not tuned; ``steps`` is otherwise chosen by the time.
+
+    Raises:
+        ConfigError: On an unknown or bad setting.
+        DataError: If there are too few images to hold any out.
+        OutputExistsError: If ``out`` holds something else, and ``overwrite`` is false.
+
+    Example:
+        >>> policy = synthaug.recommend("digits", model="test_resnet", minutes=2, out="advice")  # doctest: +SKIP
+        >>> policy.words, policy.gain  # doctest: +SKIP
+    """
+    clock = Clock(60 * minutes, now)  # reading the data counts too
+    dataset = (
+        data if isinstance(data, ImageDataset) else ImageDataset.load(data, image_size, channels=channels, split=split)
+    )
+    _check(dataset, minutes, ratios, confirmations, metric)
+    chosen = tuple(families) if families is not None else ("vae", "diffusion") if minutes >= 15 else ("vae",)
+    for family in chosen:
+        family_class(family)
+    request = Request(
+        model=model,
+        minutes=float(minutes),
+        families=chosen,
+        ratios=tuple(sorted({float(ratio) for ratio in ratios if ratio > 0})),
+        metric=metric,
+        holdout=holdout,
+        confirmations=confirmations,
+        seed=seed,
+        generator_steps=generator_steps,
+    )
+    folder = Path(out)
+    more = {"generator_settings": generator_settings, "model_options": model_options, "settings": settings}
+    identity = {**request.to_dict(), "data": dataset.digest, **{key: _plain(value) for key, value in more.items()}}
+    if _open(folder, identity, overwrite):
+        return RecommendedPolicy.load(folder)
+    search = Search(
+        dataset,
+        request,
+        folder,
+        clock,
+        maker=maker,
+        settings=settings,
+        generator_settings=generator_settings,
+        model_options=model_options,
+        device=device,
+        say=(lambda text: None) if console is None else (lambda text: console.print(text, highlight=False)),
+    )
+    program = [
+        "synthaug",
+        "recommend",
+        dataset.name,
+        "--model",
+        model,
+        "--minutes",
+        f"{minutes:g}",
+        "--out",
+        folder.name,
+    ]
+    return search.run(command or shlex.join(program))
+
+
+def _check(data: ImageDataset, minutes: float, ratios: Sequence[float], confirmations: int, metric: str) -> None:
+    if not minutes > 0:
+        raise ConfigError(f"minutes: expected a number above 0, but got {minutes!r}.")
+    if any(not 0 <= ratio <= 100 for ratio in ratios):
+        raise ConfigError(f"ratios: expected numbers from 0 to 100, but got {list(ratios)}.")
+    if confirmations < 5:
+        raise ConfigError(f"confirmations: expected 5 or more, but got {confirmations}; fewer tell little.")
+    if metric not in ("balanced_accuracy", "accuracy"):
+        raise ConfigError(f"metric: expected 'balanced_accuracy' or 'accuracy', but got {metric!r}.")
+    if (data.class_counts >= 2).sum() < 2:
+        raise DataError(
+            "expected two classes or more with at least two images each, so that some can be held out, but got "
+            f"{data.class_counts.tolist()}."
+        )
+
+
+def _open(folder: Path, identity: Mapping[str, Any], overwrite: bool) -> bool:
+    """Prepare the folder; return whether it holds the finished answer to this very request."""
+    file = folder / REQUEST
+    if file.is_file() and not overwrite:
+        if canonical_json(read_json(file)) == canonical_json(identity):
+            return (folder / POLICY_FILE).is_file()
+        raise OutputExistsError(
+            f"{folder} holds a recommendation for other data or settings. "
+            "Choose another folder, or pass overwrite=True (--overwrite) to replace it."
+        )
+    refuse_existing(folder, overwrite, "recommend")
+    if overwrite:
+        shutil.rmtree(folder, ignore_errors=True)
+    write_json(file, identity)
+    return False
+
+
+def _plain(value: Any) -> Any:
+    """Return settings as JSON-able values; what is none (a state dict, say) by its type."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value if isinstance(value, (str, int, float, bool, type(None))) else type(value).__name__

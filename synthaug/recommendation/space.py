@@ -1,0 +1,206 @@
+"""What can be recommended: ways of making samples, and ways of using them."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+
+from synthaug.classifiers.policy import Policy
+from synthaug.config import Config
+
+RATIOS = (0.25, 0.5, 1.0, 2.0, 4.0)
+"""Samples for each real image; 0, real images alone, is always in the race beside these."""
+
+MODES = ("replace", "add", "mix", "weight", "first")
+CLASS_SETS = ("all", "rarest", "hardest")
+
+_WEIGHT = 0.3
+_FIRST = 0.5
+
+
+@dataclasses.dataclass(frozen=True)
+class Arm(Config):
+    """A kind of generator.
+
+    Attributes:
+        family: Its family.
+        conditioning: ``"shared"`` or ``"per_class"``.
+    """
+
+    family: str = "vae"
+    conditioning: Literal["shared", "per_class"] = "shared"
+
+
+@dataclasses.dataclass(frozen=True)
+class Candidate(Config):
+    """One way of making and using samples.
+
+    Attributes:
+        family: Of the generator.
+        conditioning: Of the generator.
+        sampling: Sampling setting and its value, such as ``"temperature=0.7"``; empty for the family's own.
+        curated: Whether only samples that pass curation are used.
+        ratio: Samples for each real image. They are spread evenly over all classes; with ``classes`` other than
+            ``"all"`` only those of some classes are used.
+        mode: ``"replace"``, ``"add"`` or ``"mix"`` as in `synthaug.classifiers.Policy`; ``"weight"`` adds samples that
+            weigh 0.3; ``"first"`` adds them for the first half of the steps.
+        classes: ``"all"``, ``"rarest"`` or ``"hardest"``.
+        augmentation: Place, among the best augmentations of the real-only arm, of the one that is used; 0 is the best.
+    """
+
+    family: str = "vae"
+    conditioning: Literal["shared", "per_class"] = "shared"
+    sampling: str = ""
+    curated: bool = False
+    ratio: float = 1.0
+    mode: Literal["replace", "add", "mix", "weight", "first"] = "add"
+    classes: Literal["all", "rarest", "hardest"] = "all"
+    augmentation: int = 0
+
+    @property
+    def arm(self) -> Arm:
+        """The generator that it takes."""
+        return Arm(self.family, self.conditioning)
+
+    @property
+    def sampling_settings(self) -> dict[str, float]:
+        """Settings for `Generator.with_sampling`."""
+        name, equals, value = self.sampling.partition("=")
+        return {name: float(value)} if equals else {}
+
+    def policy(self, class_names: tuple[str, ...] | None = None) -> Policy:
+        """Return how samples enter training; the bank holds just those that are wanted.
+
+        Args:
+            class_names: The classes that ``classes`` stands for; `None` for all.
+
+        Example:
+            >>> Candidate(ratio=1, mode="weight").policy().loss_weight
+            0.3
+        """
+        return Policy(
+            mode=self.mode if self.mode in ("replace", "mix") else "add",
+            replace_probability=self.ratio / (1 + self.ratio),
+            loss_weight=_WEIGHT if self.mode == "weight" else 1.0,
+            real_only_after=_FIRST if self.mode == "first" else 1.0,
+            classes=class_names,
+        )
+
+
+def sampling_widths(family: str) -> tuple[str, ...]:
+    """Return the family's own sampling, a narrower one, and a wider or guided one."""
+    return (
+        ("", "guidance=2", "temperature=0.8") if family == "diffusion" else ("", "temperature=0.7", "temperature=1.3")
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassSets:
+    """Sets of classes that samples may be restricted to; `None` where a set makes no sense.
+
+    Attributes:
+        rarest: Classes with the fewest images; `None` when classes are of about one size.
+        hardest: Classes that the real-only arm finds least often.
+    """
+
+    rarest: tuple[str, ...] | None
+    hardest: tuple[str, ...] | None
+
+    def names(self, which: str) -> tuple[str, ...] | None:
+        """Return the names of ``"all"`` (`None`), ``"rarest"`` or ``"hardest"``."""
+        return None if which == "all" else self.rarest if which == "rarest" else self.hardest
+
+    @property
+    def available(self) -> tuple[str, ...]:
+        """The sets there are."""
+        return tuple(which for which in CLASS_SETS if which == "all" or self.names(which))
+
+
+def class_sets(classes: Sequence[str], counts: Sequence[int], recalls: Sequence[float | None]) -> ClassSets:
+    """Find the rarest and the hardest classes: four, or half of fewer than eight.
+
+    Args:
+        classes: Names of the classes.
+        counts: Real training images of each.
+        recalls: Validation recall of the real-only arm for each class; `None` where unknown.
+
+    Example:
+        >>> class_sets(["a", "b", "c", "d"], [90, 5, 40, 60], [0.9, 0.5, 0.4, 0.8])
+        ClassSets(rarest=('b', 'c'), hardest=('b', 'c'))
+    """
+    number = min(4, len(classes) // 2)
+    if number == 0:
+        return ClassSets(None, None)
+    rarest = np.sort(np.argsort(np.asarray(counts), kind="stable")[:number])
+    uneven = max(counts) >= 2 * max(1, min(counts))
+    found = np.array([1.0 if recall is None else recall for recall in recalls] or [1.0] * len(classes))
+    hardest = np.sort(np.argsort(found, kind="stable")[:number])
+    even = bool((found == found[0]).all())
+    return ClassSets(
+        tuple(classes[label] for label in rarest) if uneven else None,
+        None if even else tuple(classes[label] for label in hardest),
+    )
+
+
+def candidates(
+    number: int,
+    arms: Sequence[Arm],
+    sets: ClassSets,
+    *,
+    ratios: Sequence[float] = RATIOS,
+    curation: bool = True,
+    augmentations: int = 1,
+    seed: int = 0,
+) -> list[Candidate]:
+    """Choose that many candidates of the whole grid: the usual ones first, then others at random.
+
+    Args:
+        number: How many; fewer if there are not as many.
+        arms: Kinds of generators.
+        sets: Classes that samples may be restricted to.
+        ratios: Ratios above 0.
+        curation: Whether curated samples are to be had.
+        augmentations: How many of the real-only arm's best augmentations are tried.
+        seed: Of the choice.
+    """
+    offered = [ratio for ratio in ratios if ratio > 0]
+    if number < 1 or not offered or not arms:
+        return []
+    one = min(offered, key=lambda ratio: abs(ratio - 1))
+    some = sets.available[1] if len(sets.available) > 1 else "all"
+    usual: list[dict[str, Any]] = [
+        {"mode": "add", "curated": curation},
+        {"mode": "replace"},
+        {"mode": "add", "classes": some},
+        {"mode": "mix", "curated": curation},
+        {"mode": "first"},
+        {"mode": "weight", "ratio": max(offered), "curated": curation},
+        {"mode": "replace", "ratio": min(offered), "sampling": "narrow"},
+        {"mode": "add", "ratio": max(offered), "classes": some, "curated": curation},
+    ]
+    # The kinds of generators take turns.
+    chosen = []
+    for position, settings in enumerate(usual * len(arms)):
+        arm = arms[position % len(arms)]
+        if settings.get("sampling"):
+            settings = settings | {"sampling": sampling_widths(arm.family)[1]}
+        chosen.append(Candidate.from_dict({"ratio": one, **settings, **arm.to_dict()}))
+    if number > len(dict.fromkeys(chosen)):
+        grid = [
+            Candidate(arm.family, arm.conditioning, width, curated, ratio, mode, classes, place)  # type: ignore[arg-type] # checked
+            for arm in arms
+            for width, curated, ratio, mode, classes, place in itertools.product(
+                sampling_widths(arm.family),
+                (False, True) if curation else (False,),
+                offered,
+                MODES,
+                sets.available,
+                range(augmentations),
+            )
+        ]
+        chosen += [grid[position] for position in np.random.default_rng([seed, 0x5ACE]).permutation(len(grid))]
+    return list(dict.fromkeys(chosen))[:number]

@@ -1,0 +1,190 @@
+"""One trial: a classifier trained on a part of the training split, with or without samples, scored on the rest."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from synthaug.classifiers.classifier import train_classifier
+from synthaug.classifiers.settings import ClassifierConfig
+from synthaug.data import ImageDataset
+from synthaug.errors import ConfigError, DivergenceError
+from synthaug.recommendation.clock import Clock
+from synthaug.recommendation.journal import Journal
+from synthaug.recommendation.maker import SampleMaker
+from synthaug.recommendation.space import Candidate, ClassSets
+
+Metric = Literal["balanced_accuracy", "accuracy"]
+
+_SAFETY = 1.25
+"""Nothing is begun that would end late if it took this many times what it is expected to take."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    """What the arms of a comparison share.
+
+    Attributes:
+        split: Number of the split into training part and validation part.
+        seed: Of the classifier: its weights, order and augmentation.
+    """
+
+    split: int
+    seed: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What came out of a trial.
+
+    Attributes:
+        value: The metric on the validation part.
+        recall: Share found of each class there; `None` for a class without validation images.
+    """
+
+    value: float
+    recall: tuple[float | None, ...]
+
+
+class Trials:
+    """Runs trials, each once, as long as there is time.
+
+    Args:
+        data: The training split; nothing else is looked at.
+        maker: Makes samples; it is handed training parts alone.
+        journal: Knows what was done before.
+        clock: Tells how much time is left.
+        holdout: Share of the training split that a split keeps for validation.
+        seed: Of the splits.
+        metric: What is compared.
+        device: Where classifiers are trained.
+        model_options: Further arguments of `timm.create_model`.
+    """
+
+    def __init__(
+        self,
+        data: ImageDataset,
+        maker: SampleMaker,
+        journal: Journal,
+        clock: Clock,
+        *,
+        holdout: float,
+        seed: int,
+        metric: Metric,
+        device: str = "auto",
+        model_options: Mapping[str, Any] | None = None,
+    ) -> None:
+        if not 0 < holdout < 1:
+            raise ConfigError(f"holdout: expected a share between 0 and 1, but got {holdout!r}.")
+        self.data, self.maker, self.journal, self.clock = data, maker, journal, clock
+        self.holdout, self.seed, self.metric, self.device = holdout, seed, metric, device
+        self.model_options = dict(model_options or {})
+        self.failed: dict[str, str] = {}
+        self._splits: dict[int, tuple[ImageDataset, ImageDataset]] = {}
+
+    def split(self, number: int) -> tuple[ImageDataset, ImageDataset]:
+        """Return the training part and the validation part of a split."""
+        if number not in self._splits:
+            self._splits[number] = self.data.split(1 - self.holdout, seed=10_000 * self.seed + number)
+        return self._splits[number]
+
+    @property
+    def validation_ratio(self) -> float:
+        """Validation images for each training image."""
+        part, validation = self.split(0)
+        return len(validation) / len(part)
+
+    def real(self, pair: Pair, settings: Mapping[str, Any], *, reserve: float = 0.0) -> Outcome | None:
+        """Train on real images alone.
+
+        Args:
+            pair: Split and seed.
+            settings: Of the classifier.
+            reserve: Seconds that must be left afterwards.
+
+        Returns:
+            What came out, or `None` if there is no time for it.
+        """
+        task = self.task(pair, settings)
+        if not self.journal.done("trial", task) and not self._affordable(settings, 0.0, reserve):
+            return None
+        return self._run(task, lambda part: {}, pair, settings)
+
+    def with_samples(
+        self,
+        pair: Pair,
+        settings: Mapping[str, Any],
+        candidate: Candidate,
+        sets: ClassSets,
+        *,
+        reserve: float = 0.0,
+    ) -> Outcome | None:
+        """Train with a candidate's samples; else as `real`.
+
+        Raises:
+            DivergenceError: If the generator's or the classifier's training fails.
+        """
+        names = sets.names(candidate.classes)
+        policy = candidate.policy(names)
+        task = self.task(pair, settings) | {"candidate": candidate.to_dict(), "classes": names and list(names)}
+        part, _ = self.split(pair.split)
+        if not self.journal.done("trial", task) and not self._affordable(
+            settings, self.maker.seconds(part, candidate), reserve
+        ):
+            return None
+        return self._run(
+            task, lambda part: {"bank": self.maker.bank(part, candidate, names), "policy": policy}, pair, settings
+        )
+
+    def _affordable(self, settings: Mapping[str, Any], preparation: float, reserve: float) -> bool:
+        return _SAFETY * (self.journal.costs.expected("classifier") + preparation) + reserve <= self.clock.left
+
+    def task(self, pair: Pair, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what names a trial on real images alone."""
+        part, validation = self.split(pair.split)
+        return {
+            "train": part.digest,
+            "validation": validation.digest,
+            "pair": dataclasses.asdict(pair),
+            "settings": ClassifierConfig.from_dict(settings).to_dict(),
+            "model_options": {name: str(value) for name, value in self.model_options.items()},
+        }
+
+    def _run(
+        self,
+        task: dict[str, Any],
+        samples: Callable[[ImageDataset], dict[str, Any]],
+        pair: Pair,
+        settings: Mapping[str, Any],
+    ) -> Outcome:
+        part, validation = self.split(pair.split)
+
+        def work() -> dict[str, Any]:
+            arguments = samples(part)
+            result = train_classifier(
+                part,
+                validation=validation,
+                seed=pair.seed,
+                device=self.device,
+                model_options=self.model_options or None,
+                **arguments,
+                **settings,
+            )
+            plain = result.to_dict()
+            return {name: plain[name] for name in ("validation", "synthetic_images", "images", "loss", "precision")}
+
+        # What a trial needs is made beforehand, so that its time is counted once, as a generator's.
+        if not self.journal.done("trial", task):
+            samples(part)
+        scores = self.journal.once("trial", task, work, "classifier")["validation"]
+        return Outcome(scores[self.metric], tuple(scores["recall"]))
+
+
+def not_failed(trials: Trials, arm: str, measure: Callable[[], Outcome | None]) -> Outcome | None:
+    """Measure; where a training diverges, note that in ``trials.failed``, and let the candidate come out last."""
+    try:
+        return measure()
+    except DivergenceError as error:
+        trials.failed[arm] = str(error)
+        return Outcome(0.0, ())

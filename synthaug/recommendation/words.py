@@ -1,0 +1,139 @@
+"""The answer in plain words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from synthaug.evaluation.statistics import PairedDifference
+from synthaug.recommendation.space import Candidate, ClassSets
+
+_FAMILIES = {"vae": "VAE", "gan": "GAN", "vaegan": "VAE-GAN"}
+_FEW = 3
+"""Fewer candidates than this say nothing about samples in general."""
+
+_NUMBERS = ("no", "one", "two", "three", "four", "five", "six")
+
+
+def plus_minus(gain: PairedDifference) -> str:
+    """Write a difference of shares in points: ``+2.1 ± 0.8 points``."""
+    words = f"{100 * gain.mean:+.1f}"
+    if gain.low is not None and gain.high is not None:
+        words += f" ± {50 * (gain.high - gain.low):.1f}"
+    return f"{words} points"
+
+
+def what_to_do(candidate: Candidate, sets: ClassSets) -> str:
+    """Say in words what a candidate does.
+
+    Example:
+        >>> what_to_do(Candidate(ratio=1, curated=True, classes="rarest"), ClassSets(("boot", "bag"), None))
+        'add 1× curated VAE samples to the two rarest classes (boot, bag)'
+    """
+    kind = _FAMILIES.get(candidate.family, candidate.family)
+    samples = f"{candidate.ratio:g}× {'curated ' if candidate.curated else ''}{kind} samples"
+    if candidate.conditioning == "per_class":
+        samples += " (one model a class)"
+    if candidate.sampling:
+        samples += f" ({candidate.sampling.replace('=', ' ')})"
+    names = sets.names(candidate.classes)
+    where = ""
+    if names:
+        number = _NUMBERS[len(names)] if len(names) < len(_NUMBERS) else str(len(names))
+        where = f" the {number} {candidate.classes} classes ({', '.join(names)})"
+    share = f"{100 * candidate.ratio / (1 + candidate.ratio):.0f} %"
+    return {
+        "add": f"add {samples}{' to' + where if where else ''}",
+        "weight": f"add {samples}{' to' + where if where else ''} at three tenths of a real image's weight",
+        "first": f"train on {samples}{' of' + where if where else ''} and real images first, then on real ones alone",
+        "replace": f"replace {share} of the images{' of' + where if where else ''} by {samples}",
+        "mix": f"mix {share} of the images with {samples}{' of' + where if where else ''}",
+    }[candidate.mode]
+
+
+def class_words(gains: dict[str, PairedDifference], *, most: int = 6) -> str:
+    """Say which classes gain and which lose; empty when there are no intervals to tell."""
+    known = {name: gain for name, gain in gains.items() if gain.low is not None}
+    if not known:
+        return ""
+    better = sorted((name for name in known if known[name].verdict == "better"), key=lambda name: -known[name].mean)
+    worse = [name for name in known if known[name].verdict == "worse"]
+    sentences = []
+    if better:
+        listed = ", ".join(f"{name} ({100 * known[name].mean:+.0f})" for name in better[:most])
+        others = "" if len(better) == len(gains) else "; on the others no gain can be told from chance"
+        sentences.append(f"Classes that gain: {listed}{others}.")
+    else:
+        sentences.append("For no single class can the gain be told from chance.")
+    if worse:
+        sentences.append(f"Classes that lose: {', '.join(worse[:most])}.")
+    return " ".join(sentences)
+
+
+def answer(
+    *,
+    winner: Candidate | None,
+    sets: ClassSets,
+    gain: PairedDifference | None,
+    gains: dict[str, PairedDifference],
+    metric: str,
+    base: dict[str, Any],
+    tried: int,
+    best_in_race: float | None,
+    pairs_wanted: int,
+) -> tuple[bool, str]:
+    """Return whether to use samples, and the answer in words.
+
+    Args:
+        winner: The candidate that won the race; `None` where ratio 0 did.
+        sets: Names of the classes.
+        gain: What the winner came to on fresh splits; `None` where there was no time for it.
+        gains: The same by class.
+        metric: What was measured.
+        base: Settings that were best on real images alone.
+        tried: Number of candidates in the race.
+        best_in_race: Mean difference of the best candidate in the race.
+        pairs_wanted: Fresh splits that an answer takes.
+    """
+    measure = metric.replace("_", " ")
+    alone = f"Train on real images alone: augmentation {base['augmentation']}, learning rate {base['learning_rate']:g}"
+    alone += ", classes drawn evenly." if base.get("balanced_sampling") else "."
+    if winner is None:
+        if not tried or best_in_race is None:
+            return False, f"No answer in the time given: no setting with samples could be tried. {alone}"
+        came_to = f"the best came to {100 * best_in_race:+.1f} points of {measure} against real images alone"
+        if tried < _FEW:
+            return False, (
+                f"No answer in the time given: only {tried} of the ways to use samples could be tried, and {came_to}. "
+                f"Give more minutes. {alone}"
+            )
+        return False, f"No, not for your data: of {tried} ways to use samples {came_to}. {alone}"
+    words = what_to_do(winner, sets)
+    if gain is None or gain.low is None or gain.pairs < pairs_wanted:
+        done = 0 if gain is None else gain.pairs
+        return False, (
+            f"No answer in the time given: to {words} looked best, but there was time to look at {done} of "
+            f"{pairs_wanted} fresh splits only. Give more minutes. {alone}"
+        )
+    if gain.low <= 0:
+        return False, (
+            f"No, not for your data, as far as can be told: to {words} looked best, but on fresh splits it came to "
+            f"{plus_minus(gain)} of {measure}, and the interval includes 0. {alone}"
+        )
+    return True, (f"Yes: {words}: {plus_minus(gain)} of {measure}. {class_words(gains)}".strip())
+
+
+def table_rows(
+    ranking: Sequence[Candidate], values: dict[Candidate, tuple[float, ...]], sets: ClassSets
+) -> list[list[str]]:
+    """Return a row for each candidate that was measured: what it does, its mean difference, its pairs."""
+    return [
+        [
+            what_to_do(candidate, sets),
+            str(candidate.augmentation + 1),
+            f"{100 * sum(values[candidate]) / len(values[candidate]):+.1f}",
+            str(len(values[candidate])),
+        ]
+        for candidate in ranking
+        if values[candidate]
+    ]

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # benchmarks are run from the checkout, not installed
+
+from benchmarks.recommendation import runner
+from benchmarks.recommendation.report import summarise, write_report
+from benchmarks.recommendation.runner import NEVER, RECOMMENDED, Benchmark, run
+from synthaug.errors import ConfigError, DataError
+
+PLAN = """
+minutes: 0.02
+test_seeds: 1
+classifier: {model: test_resnet, input_size: 16, steps: 2, batch_size: 8}
+options:
+  generator_steps: 1
+  generator_settings: {vae: {width: 8, latent_dim: 6, class_dim: 4, components: 2}}
+datasets:
+  - {name: digits, source: digits, test_limit: 40, regimes: ["few-shot:4"]}
+"""
+
+
+@pytest.fixture
+def plan(tmp_path) -> Path:
+    (tmp_path / "plan.yaml").write_text(PLAN)
+    return tmp_path / "plan.yaml"
+
+
+def test_a_cell_is_run_once_and_test_is_read_once_a_setting(plan, tmp_path, monkeypatch):
+    read = []
+    real = runner.train_classifier
+
+    def counted(train, test, **settings):
+        assert not set(train._indices) & set(test._indices)
+        read.append(settings["seed"])
+        return real(train, test, **settings)
+
+    monkeypatch.setattr(runner, "train_classifier", counted)
+    benchmark = Benchmark.read(plan)
+    for _ in range(2):
+        run(benchmark, tmp_path / "work", tmp_path / "cells", lambda text: None)
+        assert len(read) <= len(runner.settings()) + 1
+        before = list(read)
+    assert read == before
+    summary = summarise(tmp_path / "cells")
+    assert summary["worst_loss"] == summary["overall"][RECOMMENDED] - summary["overall"][NEVER] == 0
+    assert not summary["holds"]  # no better than never
+    write_report(tmp_path / "cells", tmp_path / "summary.json", "again")
+    assert (tmp_path / "summary.json").is_file()
+
+
+def test_what_cannot_be_run_or_reported_is_refused(plan, tmp_path):
+    with pytest.raises(DataError, match="run the benchmark first"):
+        summarise(tmp_path)
+    plan.write_text(PLAN + "minuts: 3\n")
+    with pytest.raises(ConfigError, match="minuts"):
+        Benchmark.read(plan)

@@ -1,0 +1,285 @@
+"""`evaluate`: what memorises is called out, what does not is not, and everything that cannot be measured is said."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from rich.console import Console
+
+import synthaug
+from synthaug.curation.copies import CopyDetector
+from synthaug.data import ImageDataset
+from synthaug.errors import ConfigError, DataError, LabelError, OutputExistsError
+from synthaug.generators import make_generator
+from synthaug.sampling import SampleBank
+from synthaug.storage import read_json
+
+SMALL = {"network": "test_resnet", "seeds": 0}
+CLASSIFIER = {"model": "test_resnet", "augmentation": "none", "batch_size": 16, "input_size": 8}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_downloads():
+    """Features of a random network: what is tested here does not depend on what it knows."""
+    from synthaug.networks import features
+    from synthaug.networks.pretrained import load_pretrained
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(features, "load_pretrained", lambda name: load_pretrained(name, weights=False, min_size=32))
+    yield
+    patch.undo()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_detector_a_dataset():
+    """Fit the copy detector to the same images once."""
+    from synthaug.evaluation.assessment import memorisation
+
+    known = {}
+
+    def detector(train, seed):
+        if train.digest not in known:
+            known[train.digest] = CopyDetector(train, seed=seed)
+        return known[train.digest]
+
+    patch = pytest.MonkeyPatch()
+    patch.setattr(memorisation, "CopyDetector", detector)
+    yield
+    patch.undo()
+
+
+@pytest.fixture(scope="module")
+def splits():
+    """As many training images as held-out and new ones."""
+    data = ImageDataset.load("digits").only("0", "1", "7").few_shot(120, seed=0)
+    train, rest = data.split(1 / 3, seed=0)
+    return train, *rest.split(0.5, seed=0)
+
+
+def bank_of(data):
+    return SampleBank.from_arrays(data.images, data.labels, data.classes)
+
+
+def evaluate(samples, real, *others, out, **changes):
+    console = Console(record=True, width=200, file=io.StringIO())
+    return synthaug.evaluate(
+        samples, real, *others, out=out, console=console, **(SMALL | changes)
+    ), console.export_text()
+
+
+@pytest.fixture(scope="module")
+def memorised(splits, tmp_path_factory):
+    """What is found when the samples are the training images."""
+    train, held_out, _ = splits
+    return evaluate(bank_of(train), train, held_out, out=tmp_path_factory.mktemp("evaluation") / "out")
+
+
+def test_a_generator_that_memorises_is_called_out(memorised, splits):
+    result, shown = memorised
+    known = result.memorisation
+    assert known.share == 1
+    np.testing.assert_array_equal(known.nearest, np.arange(len(splits[0])))
+    assert known.membership[0].auc.value > 0.99
+    assert known.nearer_to_training.low > 0.9
+    assert known.control.low < 0.5 < known.control.high + 0.1
+    kinds = {finding.about: finding.kind for finding in result.findings}
+    assert kinds["copies"] == kinds["membership"] == "worse"
+    assert "near-copies of training images" in shown
+
+
+def test_new_real_images_are_not(splits, tmp_path):
+    train, held_out, new = splits
+    result, _ = evaluate(bank_of(new), train, held_out, out=tmp_path / "out")
+    known = result.memorisation
+    assert known.share < 0.1
+    assert known.membership[0].auc.low < 0.5
+    assert known.nearer_to_training.low < 0.5
+    kinds = {finding.about: finding.kind for finding in result.findings}
+    assert kinds["copies"] != "worse"
+    assert kinds["membership"] == "better"
+    assert kinds["fidelity"] == "better", "real images are as like real images as can be"
+
+
+def test_json_and_page_hold_everything(memorised):
+    result, _ = memorised
+    stored = read_json(result.out / "evaluation.json")
+    assert len(stored["copies"]) == stored["samples"]["images"] == len(result.memorisation.copies)
+    first = stored["copies"][0]
+    assert first["sample"] == "0 0"
+    assert first["nearest_training_image"] == f"digits #{first['training_position']}"
+    assert 0 <= first["distance"] < 1
+    assert stored["memorisation"]["membership"][0]["auc"]["value"] == result.memorisation.membership[0].auc.value
+    assert set(stored["fidelity"]["per_class"]) == {"0", "1", "7"}
+    assert "biased upwards" in stored["fidelity"]["warning"]
+    assert stored["fidelity"]["warning"] in stored["missing"]
+    assert stored["utility"] is None
+    assert {"torch", "synthaug", "torchmetrics"} <= set(stored["versions"])
+
+    page = (result.out / "evaluation.html").read_text(encoding="utf-8")
+    assert page.count("src='data:image/png;base64,") == 5, "bars, map, extremes, copies and pairs at random"
+    assert not re.search(r"src|href|url\(|@import|https?:", re.sub(r"src='data:[^']*'", "", page))
+    for finding in result.findings:
+        assert finding.words in page
+    assert str(result.out.parent) not in page
+
+
+@pytest.mark.slow
+def test_utility_is_measured_on_held_out_images(splits, tmp_path):
+    train, held_out, new = splits
+    swapped = SampleBank.from_arrays(new.images, (new.labels + 1) % 3, new.classes)
+    arguments = {"seeds": 2, "steps": 40, "classifier": CLASSIFIER}
+    good, _ = evaluate(bank_of(new), train, held_out, out=tmp_path / "good", **arguments)
+    bad, shown = evaluate(swapped, train, held_out, out=tmp_path / "bad", **arguments)
+    assert good.utility.mean("samples") > 0.8
+    assert bad.utility.mean("samples") < 0.3, "labels that are wrong teach what is wrong"
+    assert good.utility.real == bad.utility.real, "the same classifiers without samples"
+    assert good.utility.gain.pairs == 2
+    assert good.findings[0].about == "utility"
+    assert f"{100 * bad.utility.mean('samples'):.1f} %" in shown
+    stored = read_json(tmp_path / "bad" / "evaluation.json")["utility"]
+    assert stored["classification_accuracy_score"] == list(bad.utility.samples)
+    assert stored["recall"]["7"]["samples"] < 0.5
+    assert stored["classifier"]["model"] == "test_resnet"
+    assert stored["classifier"]["steps"] == 40
+
+
+def test_without_held_out_images_it_says_what_is_missing(splits, tmp_path):
+    train, _, new = splits
+    result, _ = evaluate(bank_of(new), train, out=tmp_path / "out", seeds=2)
+    assert result.utility is None
+    assert result.reference is None
+    assert result.memorisation.membership == ()
+    assert result.memorisation.nearer_to_training is None
+    assert any("--holdout" in note for note in result.missing)
+    assert {finding.about for finding in result.findings} == {"copies", "fidelity"}
+    assert "no held-out ones" in (tmp_path / "out" / "evaluation.html").read_text(encoding="utf-8")
+
+
+def test_a_generator_is_drawn_from_and_its_encoder_attacked(splits, tmp_path):
+    train, held_out, _ = splits
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        options = {"width": 4, "latent_dim": 3, "class_dim": 2, "components": 1}
+        gen = make_generator("vae", train.classes, train.image_shape, options=options).eval()
+    gen.provenance = {"dataset": {"name": "others", "digest": "0" * 64}}
+    result, _ = evaluate(gen, train, held_out, out=tmp_path / "out", per_class=8)
+    assert result.about["samples"]["family"] == "vae"
+    assert result.about["samples"]["images"] == 24
+    assert [attack.attack.split()[0] for attack in result.memorisation.membership] == ["distance", "reconstruction"]
+    assert any("trained on other images (others)" in note for note in result.missing)
+    kinds = {finding.about: finding.kind for finding in result.findings}
+    assert kinds["fidelity"] == "worse"
+
+
+def test_another_tools_folder_is_matched_by_class_name(splits, tmp_path):
+    train, held_out, new = splits
+    for row in range(len(new)):
+        image, label = new[row]
+        folder = tmp_path / "fakes" / new.classes[label]
+        folder.mkdir(parents=True, exist_ok=True)
+        image.resize((16, 16)).save(folder / f"{row:03d}.png")
+    for row in range(3):  # three training images, as they are
+        image, label = train[row]
+        image.save(tmp_path / "fakes" / train.classes[label] / f"zz{row}.png")
+    (tmp_path / "fakes" / "0" / "broken.png").write_bytes(b"no image")
+    with pytest.warns(UserWarning, match="cannot be used"):
+        result, _ = evaluate(tmp_path / "fakes", train, held_out, out=tmp_path / "out")
+    assert result.about["samples"]["kind"] == "source"
+    found = {copy.sample: copy.training_position for copy in result.memorisation.copies}
+    planted = {f"{train.classes[train.labels[row]]}/zz{row}.png": row for row in range(3)}
+    assert planted.items() <= found.items(), "copies are named by their files"
+    few, _ = evaluate(bank_of(new), train, held_out, out=tmp_path / "few", per_class=9)
+    assert few.about["samples"]["images"] == 27
+
+
+def test_training_images_are_named_by_their_files(splits, tmp_path):
+    train, held_out, _ = splits
+    for row in range(30):
+        image, label = train[row]
+        folder = tmp_path / "real" / train.classes[label]
+        folder.mkdir(parents=True, exist_ok=True)
+        image.save(folder / f"{row:03d}.png")
+    result, _ = evaluate(bank_of(train.subset(np.arange(30))), tmp_path / "real", held_out, out=tmp_path / "out")
+    files = {copy.sample_position: copy.nearest_training_image for copy in result.memorisation.copies}
+    assert len(files) == 30
+    assert files[4] == f"{train.classes[train.labels[4]]}/004.png"
+
+
+def test_features_of_a_classifier_of_these_classes(splits, tmp_path):
+    from synthaug.evaluation.assessment.features import features_by
+
+    train, held_out, _ = splits
+    features = features_by("classifier", train, model="test_resnet", steps=40, input_size=8, augmentation="none")
+    found = features(held_out.images, False)
+    assert found.shape[0] == len(held_out)
+    means = np.stack([found[held_out.labels == label].mean(axis=0) for label in range(3)])
+    nearest = np.linalg.norm(found[:, None] - means, axis=2).argmin(axis=1)
+    assert (nearest == held_out.labels).mean() > 0.9
+
+
+def test_what_does_not_fit_is_refused_before_anything_is_written(splits, tmp_path):
+    train, held_out, new = splits
+    bank, out = bank_of(new), tmp_path / "out"
+    for error, words, arguments in (
+        (DataError, "8×8", {"samples": bank, "image_size": 16}),
+        (LabelError, "'3'", {"samples": SampleBank.from_arrays(new.images, new.labels, ["0", "1", "3"])}),
+        (DataError, "training images themselves", {"holdout": train}),
+        (LabelError, "'9'", {"holdout": ImageDataset.from_arrays(new.images, new.labels, ["0", "1", "9"])}),
+        (DataError, "12 samples", {"samples": bank, "per_class": 2}),
+        (DataError, "12 held-out", {"holdout": held_out.subset(np.arange(3))}),
+        (ConfigError, "per_class", {"per_class": 0}),
+        (ConfigError, "seeds", {"seeds": -1}),
+        (ConfigError, "steps", {"steps": 0}),
+        (ConfigError, "test_resnet", {"network": "test_resnt"}),
+        (DataError, "there is no file or folder", {"samples": str(tmp_path / "runs" / "x")}),
+    ):
+        settings = {"samples": bank, "real": train, "holdout": held_out} | arguments
+        with pytest.raises(error, match=words):
+            evaluate(settings.pop("samples"), settings.pop("real"), settings.pop("holdout"), out=out, **settings)
+        assert not out.exists()
+    out.mkdir()
+    (out / "thesis.txt").write_text("mine")
+    with pytest.raises(OutputExistsError, match="overwrite"):
+        evaluate(bank, train, held_out, out=out)
+    assert (out / "thesis.txt").is_file()
+    evaluate(bank, train, held_out, out=out, overwrite=True)
+    assert not (out / "thesis.txt").exists()
+
+
+def test_intervals():
+    from synthaug.evaluation.assessment.chances import area_under_curve, nearer
+
+    random = np.random.default_rng(0)
+    covered = []
+    for _ in range(200):
+        chance = area_under_curve(random.normal(1, 1, 40), random.normal(0, 1, 60))
+        covered.append(chance.low <= 0.7602 <= chance.high)  # Φ(1/√2)
+    assert 0.9 < np.mean(covered) < 0.99
+    assert area_under_curve(np.ones(5), np.ones(5)).value == 0.5, "ties count half"
+    distances = random.random((40, 30))
+    same = nearer(distances, random.random((40, 30)))
+    assert same.low < 0.5 < same.high
+    with pytest.raises(DataError, match="one shape"):
+        nearer(distances, distances[:, :3])
+    with pytest.raises(DataError, match="two finite scores"):
+        area_under_curve(np.ones(1), np.ones(5))
+
+
+def test_rare_classes_and_colour(tmp_path):
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (90, 12, 10, 3), dtype=np.uint8)
+    labels = np.repeat([0, 1, 2], [60, 29, 1])
+    train = ImageDataset.from_arrays(images[::2], labels[::2], ["a", "b", "c"])
+    held_out = ImageDataset.from_arrays(images[1::2], labels[1::2], ["a", "b", "c"])
+    fakes = random.integers(0, 256, (40, 12, 10, 3), dtype=np.uint8)
+    result, _ = evaluate((fakes, np.repeat([0, 1], 20), ["a", "b"]), train, held_out, out=tmp_path / "out")
+    assert set(result.fidelity.per_class) == {"a", "b"}
+    picture = re.search(r"base64,([^']+)'", (tmp_path / "out" / "evaluation.html").read_text(encoding="utf-8"))
+    import base64
+
+    assert Image.open(io.BytesIO(base64.b64decode(picture[1]))).format == "PNG"

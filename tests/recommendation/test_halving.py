@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from synthaug.evaluation.statistics import paired_difference
+from synthaug.recommendation.confirmation import class_differences, corrected_difference
+from synthaug.recommendation.halving import affordable_entries, plan_rungs, runs_needed, successive_halving
+from synthaug.recommendation.space import RATIOS, Arm, Candidate, ClassSets, candidates, class_sets
+from synthaug.recommendation.trial import Outcome
+from synthaug.recommendation.tuning import grid
+from synthaug.recommendation.words import answer
+
+
+def race(truth, most_pairs=4, budget=1000, noise=0.0):
+    calls = []
+
+    def measure(entry, pair):
+        if len(calls) == budget:
+            return None
+        calls.append((entry, pair))
+        return truth[entry] + noise * np.random.default_rng([entry, pair]).normal()
+
+    return successive_halving(range(len(truth)), measure, most_pairs=most_pairs), calls
+
+
+def test_the_best_wins_and_gets_the_most_pairs():
+    truth = [0.1, 0.5, 0.2, 0.9, 0.3, 0.4]
+    found, calls = race(truth)
+    assert found.ranking[0] == 3
+    assert [rung.entries for rung in found.rungs] == [6, 3, 2]
+    assert len(found.values[3]) == 4
+    assert len(found.values[0]) == 1
+    assert len(calls) == len(set(calls)) == runs_needed(6, 4)
+
+
+def test_equals_keep_the_order_of_preference():
+    assert race([0.0, 0.0, 0.0])[0].ranking == (0, 1, 2)
+
+
+def test_when_time_runs_out_only_common_pairs_count():
+    """Entry 3 is best on pair 0 alone; the round on more pairs is cut off after entry 3 had its second pair."""
+    found, _ = race([0.1, 0.5, 0.2, 0.9], budget=5)
+    assert found.ranking[0] == 3
+    assert len(found.rungs) == 1
+    nothing, calls = race([1.0, 2.0], budget=0)
+    assert calls == []
+    assert nothing.values == {0: (), 1: ()}
+
+
+@pytest.mark.parametrize("entries", [1, 2, 5, 16, 48])
+def test_the_number_of_runs_is_foretold(entries):
+    found, calls = race(list(np.linspace(0, 1, entries)), most_pairs=8)
+    assert len(calls) == runs_needed(entries, 8)
+    assert plan_rungs(entries, 8) == found.rungs
+    assert affordable_entries(runs_needed(entries, 8), 48, 8) >= entries
+    assert affordable_entries(0, 48, 8) == 0
+
+
+def test_intervals_are_wider_where_splits_share_images():
+    with_, without = [0.82, 0.84, 0.83, 0.85, 0.83], [0.80, 0.81, 0.80, 0.82, 0.82]
+    plain, corrected = paired_difference(with_, without), corrected_difference(with_, without, validation_ratio=1 / 3)
+    assert corrected.mean == plain.mean
+    widths = [(gain.high - gain.low) ** 2 for gain in (corrected, plain)]
+    assert widths[0] / widths[1] == pytest.approx((1 / 5 + 1 / 3) / (1 / 5))
+
+
+def test_classes_without_validation_images_are_left_out_of_the_classwise_answer():
+    arm = [Outcome(0.5, (0.5, None, 0.5)), Outcome(0.6, (0.7, None, 0.4))]
+    assert set(class_differences(arm, arm, ["a", "b", "c"], 0.3)) == {"a", "c"}
+
+
+def test_candidates_are_different_and_the_first_ones_stay_when_there_is_time_for_more():
+    arms = [Arm("vae"), Arm("diffusion")]
+    sets = ClassSets(("a",), ("b",))
+    many = candidates(40, arms, sets, augmentations=2, seed=3)
+    assert len(set(many)) == 40
+    assert many == candidates(40, arms, sets, augmentations=2, seed=3)
+    assert candidates(5, arms, sets, augmentations=2, seed=3) == many[:5]
+    assert {one.family for one in many[:4]} == {"vae", "diffusion"}
+    assert {one.mode for one in many} == {"add", "replace", "mix", "weight", "first"}
+    assert {one.ratio for one in many} == set(RATIOS)
+    assert {one.classes for one in many} == {"all", "rarest", "hardest"}
+    assert not any(one.curated for one in candidates(40, arms, sets, curation=False))
+
+
+@pytest.mark.parametrize("candidate", [Candidate(mode=mode, ratio=4) for mode in ("add", "replace", "mix", "first")])
+def test_a_candidate_says_how_its_samples_enter(candidate):
+    policy = candidate.policy(("a",))
+    assert policy.classes == ("a",)
+    assert policy.replace_probability == 0.8
+    assert policy.mode == ("add" if candidate.mode == "first" else candidate.mode)
+    assert policy.real_only_after == (0.5 if candidate.mode == "first" else 1)
+
+
+def test_sets_of_classes_are_left_out_where_they_make_no_sense():
+    assert class_sets(["a", "b", "c", "d"], [5, 5, 5, 5], [0.9, 0.9, 0.9, 0.9]) == ClassSets(None, None)
+    assert class_sets(["a"], [5], [0.9]) == ClassSets(None, None)
+    unknown = class_sets(["a", "b", "c", "d"], [50, 5, 5, 50], [0.9, None, None, 0.8])
+    assert unknown == ClassSets(("b", "c"), ("a", "d"))
+
+
+def test_real_images_alone_are_tuned_over_what_the_user_left_open():
+    open_ = grid([10, 100], {"model": "resnet18"})
+    assert {one["augmentation"] for one in open_} >= {"none", "flip-crop", "affine+contrast+mixup"}
+    assert {one["balanced_sampling"] for one in open_} == {True, False}
+    assert len({one["learning_rate"] for one in open_}) == 3
+    fixed = grid([10, 10], {"model": "resnet18", "learning_rate": 0.1, "augmentation": "none"})
+    assert fixed == [{"model": "resnet18", "learning_rate": 0.1, "augmentation": "none", "balanced_sampling": False}]
+    assert not any(one["balanced_sampling"] for one in grid([10, 100], {"logit_adjustment": 1.0}))
+
+
+def test_few_tries_are_no_answer():
+    given = {"sets": ClassSets(None, None), "gain": None, "gains": {}, "metric": "accuracy", "pairs_wanted": 5}
+    base = {"augmentation": "none", "learning_rate": 1e-3}
+    for tried, start in ((0, "No answer"), (2, "No answer"), (3, "No, not for your data")):
+        lead = -0.02 if tried else None
+        recommended, words = answer(winner=None, base=base, tried=tried, best_in_race=lead, **given)
+        assert not recommended
+        assert words.startswith(start)
+    _, unconfirmed = answer(winner=Candidate(), base=base, tried=9, best_in_race=0.02, **given)
+    assert unconfirmed.startswith("No answer")
+    doubtful = corrected_difference([0.8, 0.9, 0.7, 0.8, 0.8], [0.8, 0.8, 0.8, 0.7, 0.8], validation_ratio=0.3)
+    recommended, words = answer(winner=Candidate(), base=base, tried=9, best_in_race=0.02, **given | {"gain": doubtful})
+    assert not recommended
+    assert "the interval includes 0" in words

@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import synthaug
+from synthaug.data import ImageDataset
+from synthaug.errors import ConfigError, DataError, OutputExistsError
+from synthaug.recommendation import RecommendedPolicy, maker, recommend, trial
+from synthaug.storage import read_json
+
+SECONDS = 203.0
+TINY = {"width": 8, "latent_dim": 6, "class_dim": 4, "components": 2}
+
+
+def ask(data, world, made, out, **settings) -> RecommendedPolicy:
+    return recommend(data, "test_resnet", SECONDS / 60, out=out, maker=made, now=world.now, **settings)
+
+
+def test_samples_as_good_as_real_images_are_recommended(few, oracle, world, tmp_path):
+    policy = ask(few, world, oracle, tmp_path / "advice")
+    assert policy.recommended
+    assert policy.gain.low > 0
+    assert policy.gain.pairs == 5
+    assert policy.words.startswith("Yes: ")
+    assert f"{100 * policy.gain.mean:+.1f} ±" in policy.words
+    assert len(policy.bank) > 0
+    assert {path.name for path in (tmp_path / "advice").iterdir()} == {
+        "policy.yaml", "generator", "bank", "recommendation.json", "recommendation.html", "trials", "request.json"
+    }  # fmt: skip
+    page = (tmp_path / "advice" / "recommendation.html").read_text()
+    assert page.index(policy.words[:30]) < page.index("Gain over ratio") < page.index("What was tried")
+
+
+def test_the_expected_gain_comes_from_splits_that_chose_nothing(few, oracle, world, tmp_path):
+    ask(few, world, oracle, tmp_path / "advice")
+    found = read_json(tmp_path / "advice" / "recommendation.json")
+    used = [record["task"] for record in found["trials"] if record["kind"] == "trial"]
+    choosing = {task["train"] for task in used if task["pair"]["split"] < 1000}
+    confirming = {task["train"] for task in used if task["pair"]["split"] >= 1000}
+    assert len(confirming) == 5
+    assert not choosing & confirming
+    measured = {row["ratio"] for row in found["curve"]}
+    assert {found["winner"]["ratio"]} < measured == {0.25, 0.5, 1.0, 2.0, 4.0}
+    assert set(found["classes"]) == set(few.classes)
+
+
+def test_noise_is_never_recommended(few, noise, world, tmp_path):
+    policy = ask(few, world, noise, tmp_path / "advice")
+    assert not policy.recommended
+    assert policy.words.startswith("No, not for your data")
+    assert policy.apply(few) is few
+    assert not (tmp_path / "advice" / "bank").exists()
+
+
+def test_ratio_zero_wins_ties(few, oracle, world, tmp_path, monkeypatch):
+    """Samples that change nothing: every difference is exactly 0."""
+
+    def without_bank(*args, bank=None, policy=None, **settings):
+        return world.train_classifier(*args, **settings)
+
+    monkeypatch.setattr(trial, "train_classifier", without_bank)
+    policy = ask(few, world, oracle, tmp_path / "advice")
+    assert not policy.recommended
+    assert "+0.0 points" in policy.words
+    assert policy.gain is None
+
+
+def test_the_real_only_arm_is_tuned_as_hard_and_runs_on_every_pair(few, oracle, world, tmp_path):
+    ask(few, world, oracle, tmp_path / "advice")
+    found = read_json(tmp_path / "advice" / "recommendation.json")
+    tasks = [record["task"] for record in found["trials"] if record["kind"] == "trial"]
+    tuning = [task for task in tasks if task["settings"]["steps"] > 12 and task["pair"]["seed"] < 100]
+    race = [task for task in tasks if 100 <= task["pair"]["seed"] < 1000]
+    assert all("candidate" not in task for task in tuning)
+    assert len(tuning) >= 0.7 * len([task for task in race if "candidate" in task])
+    real = {(task["pair"]["split"], task["pair"]["seed"]) for task in tasks if "candidate" not in task}
+    assert {(task["pair"]["split"], task["pair"]["seed"]) for task in tasks} == real
+    best = found["real_only"][0]["settings"]
+    for task in race:
+        assert task["settings"]["steps"] == best["steps"]
+
+
+def test_the_time_is_kept(few, oracle, world, tmp_path):
+    for minutes in (1, 4, 20):
+        start = world.time
+        recommend(few, "test_resnet", minutes, out=tmp_path / str(minutes), maker=oracle, now=world.now)
+        assert world.time - start <= 60 * minutes
+    assert world.time - start > 0.5 * 60 * 20
+
+
+def test_too_little_time_is_no_yes(few, oracle, world, tmp_path):
+    policy = recommend(few, "test_resnet", 0.01, out=tmp_path / "a", maker=oracle, now=world.now, steps=50)
+    assert not policy.recommended
+    assert policy.words.startswith("No answer in the time given")
+
+
+def test_a_killed_search_goes_on_and_repeats_nothing(few, oracle, world, tmp_path):
+    whole = ask(few, world, oracle, tmp_path / "whole")
+    number = len(world.calls)
+    world.calls.clear()
+    world.kill_after = number // 2
+    with pytest.raises(KeyboardInterrupt):
+        ask(few, world, oracle, tmp_path / "cut")
+    world.kill_after = None
+    resumed = ask(few, world, oracle, tmp_path / "cut")
+    assert len(world.calls) == number
+    assert resumed.words == whole.words
+    assert resumed.gain == whole.gain
+    again = ask(few, world, oracle, tmp_path / "cut")
+    assert len(world.calls) == number
+    assert again.to_dict() == resumed.to_dict()
+
+
+def test_another_request_does_not_touch_what_is_there(few, noise, world, tmp_path):
+    ask(few, world, noise, tmp_path / "a")
+    with pytest.raises(OutputExistsError, match="other data or settings"):
+        ask(few, world, noise, tmp_path / "a", seed=1)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "notes.txt").write_text("mine")
+    with pytest.raises(OutputExistsError):
+        ask(few, world, noise, tmp_path / "mine")
+    assert not ask(few, world, noise, tmp_path / "a", seed=1, overwrite=True).recommended
+
+
+def test_validation_images_never_reach_a_generator(world, tmp_path, monkeypatch):
+    """Every image is told by its first pixel."""
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (60, 8, 8, 1), np.uint8)
+    images[:, 0, 0, 0] = np.arange(60)
+    data = ImageDataset.from_arrays(images, np.repeat([0, 1, 2], 20))
+
+    def ids(part: ImageDataset) -> frozenset[int]:
+        return frozenset(part.images[:, 0, 0, 0].tolist())
+
+    seen: list[frozenset[int]] = []
+    real_fit = maker.fit
+
+    def spy(part, *arguments, **settings):
+        seen.append(ids(part))
+        return real_fit(part, *arguments, **settings)
+
+    monkeypatch.setattr(maker, "fit", spy)
+    recommend(
+        data, "test_resnet", 1, out=tmp_path / "a", now=world.now, generator_steps=1,
+        generator_settings={"vae": TINY},
+    )  # fmt: skip
+    parts = {ids(call["train"]): ids(call["validation"]) for call in world.calls}
+    assert seen
+    for trained_on in seen:
+        assert trained_on in parts
+        assert not trained_on & parts[trained_on]
+
+
+@pytest.mark.parametrize(
+    ("bad", "error"),
+    [
+        ({"minutes": 0}, "minutes"),
+        ({"ratios": (-1,)}, "ratios"),
+        ({"confirmations": 2}, "confirmations"),
+        ({"metric": "auc"}, "metric"),
+        ({"families": ("vea",)}, "vae"),
+        ({"learning_rte": 1}, "learning_rate"),
+    ],
+)
+def test_bad_requests_are_refused(few, tmp_path, bad, error):
+    with pytest.raises(ConfigError, match=error):
+        recommend(few, "test_resnet", **({"minutes": 1} | bad), out=tmp_path / "a")
+
+
+def test_data_without_anything_to_hold_out_are_refused(tmp_path):
+    data = ImageDataset.from_arrays(np.zeros((3, 8, 8), np.uint8), [0, 1, 2])
+    with pytest.raises(DataError, match="at least two images"):
+        synthaug.recommend(data, "test_resnet", 1, out=tmp_path / "a")
