@@ -1,8 +1,8 @@
 """``python -m benchmarks.copies SOURCE``: copies found, by kind, and false alarms on held-out real images, as JSON.
 
 The detector, its threshold included, is fitted to the training split alone. Copies of training images, exact and
-lightly changed, are planted among real images of the test split. It judges each image by itself, so recall and false alarms do
-not depend on how many copies there are; precision is given for 5 % of them.
+lightly changed, are planted among real images of the test split. It judges each image by itself, so recall and false
+alarms do not depend on how many copies there are; precision is given for 5 % of them.
 """
 
 from __future__ import annotations

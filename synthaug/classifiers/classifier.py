@@ -69,8 +69,8 @@ class Classifier:
         """Return logits (N, K) of uint8 images (N, H, W, C)."""
         self.model.eval()
         parts = [
-            self.forward(self.prepare(torch.from_numpy(np.ascontiguousarray(part)).permute(0, 3, 1, 2))).cpu().numpy()
-            for part in _slices(images)
+            self.forward(self.prepare(torch.from_numpy(np.array(part)).permute(0, 3, 1, 2))).cpu().numpy()
+            for part in _slices(images)  # copied, since the maps of banks are read-only
         ]
         return np.concatenate(parts)
 
@@ -223,8 +223,9 @@ def _optimise(classifier: Classifier, feed: Feed, config: ClassifierConfig, poli
     optimizer = create_optimizer_v2(
         classifier.model, opt="adamw", lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
     )
+    rise = max(0.2, 2 / (config.steps + 1))  # torch divides by zero where the rise is a single step
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, config.learning_rate, total_steps=config.steps + 1, pct_start=0.2, cycle_momentum=False
+        optimizer, config.learning_rate, total_steps=config.steps + 1, pct_start=rise, cycle_momentum=False
     )
     augment, mixer = Augmentation(config.augmentation), Augmentation(policy.mixing)
     shares = torch.from_numpy(feed.class_counts).float().clamp(min=1)

@@ -7,8 +7,10 @@ enhanced correlation coefficient (Evangelidis & Psarakis 2008) finds the affine 
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -17,8 +19,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-LONGEST_SIDE = 32
-"""Pixels to which images are brought before they are compared."""
+LONGEST_SIDE, SMALLEST_SIDE = 32, 24
+"""Pixels between which the longer side is brought before images are compared: turning a few pixels needs finer ones."""
 
 TURNS, SIZES = (-4.0, 0.0, 4.0), (0.96, 1.0, 1.04)
 """Degrees, and factors, of the variants."""
@@ -41,14 +43,16 @@ def thumbnails(images: NDArray[np.uint8]) -> Tensor:
         torch.Size([2, 32, 24])
     """
     height, width = images.shape[1:3]
-    factor = min(1.0, LONGEST_SIDE / max(height, width))
+    longest = max(height, width)
+    factor = LONGEST_SIDE / longest if longest > LONGEST_SIDE else max(1, SMALLEST_SIDE // longest)
     size = max(1, round(height * factor)), max(1, round(width * factor))
     parts = [torch.zeros(0, *size)]
     for start in range(0, len(images), _CHUNK):
         part = torch.from_numpy(np.array(images[start : start + _CHUNK])).permute(0, 3, 1, 2).float()
         grey = part.mean(dim=1, keepdim=True)
         if size != (height, width):
-            grey = F.interpolate(grey, size, mode="bilinear", antialias=True, align_corners=False)
+            mode = "bilinear" if factor < 1 else "bicubic"
+            grey = F.interpolate(grey, size, mode=mode, antialias=factor < 1, align_corners=False)
         parts.append(standardise(grey[:, 0]))
     return torch.cat(parts)
 
@@ -59,14 +63,30 @@ def standardise(images: Tensor) -> Tensor:
     return centred / centred.std(dim=(1, 2), keepdim=True).clamp(min=1e-3)
 
 
+def blurred(images: Tensor) -> Tensor:
+    """Blur images (N, h, w) by a pixel: what is lost when an image is moved by parts of a pixel then hardly counts."""
+    kernel = torch.tensor([1.0, 2.0, 1.0]) / 4
+    padded = F.pad(images[:, None], (1, 1, 1, 1), mode="replicate")
+    return F.conv2d(padded, (kernel[:, None] * kernel)[None, None])[:, 0]
+
+
+_VARIANTS = [*itertools.product((1.0, -1.0), TURNS, SIZES)]
+
+
+def _linear(mirror: float, turn: float, size: float) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Return the linear map from a variant's pixels to the image's, seen from the centre."""
+    cosine, sine = math.cos(math.radians(turn)) / size, math.sin(math.radians(turn)) / size
+    return (mirror * cosine, -sine), (mirror * sine, cosine)
+
+
 def variants(images: Tensor) -> Tensor:
     """Return every image of (N, h, w) mirrored or not, turned and resized a little: (N, V, h, w)."""
     number, height, width = images.shape
+    aspect = width / height
     made = []
-    for mirror, turn, size in itertools.product((1.0, -1.0), TURNS, SIZES):
-        angle = math.radians(turn)
-        cosine, sine, aspect = math.cos(angle) / size, math.sin(angle) / size, width / height
-        matrix = torch.tensor([[mirror * cosine, -sine / aspect, 0.0], [mirror * sine * aspect, cosine, 0.0]])
+    for parameters in _VARIANTS:
+        (xx, xy), (yx, yy) = _linear(*parameters)
+        matrix = torch.tensor([[xx, xy / aspect, 0.0], [yx * aspect, yy, 0.0]])
         grid = F.affine_grid(matrix.expand(1, 2, 3), [1, 1, height, width], align_corners=False)
         moved = F.grid_sample(
             images[:, None], grid.expand(number, -1, -1, -1), padding_mode="border", align_corners=False
@@ -105,29 +125,38 @@ def _over_shifts(made: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]
     return correlation[:, :, rows % padded[0]][:, :, :, columns % padded[1]], rows, columns
 
 
-def align(images: Tensor, targets: Tensor) -> Tensor:
+class Aligned(NamedTuple):
+    """Images laid over their targets.
+
+    Attributes:
+        images: Standardised, (N, h, w).
+        maps: From each target's pixels (x, y, 1) to the image's, (N, 2, 3).
+    """
+
+    images: Tensor
+    maps: NDArray[np.float32]
+
+
+def align(images: Tensor, targets: Tensor) -> Aligned:
     """Lay each image over its target, by the variant and shift under which the two correlate most.
 
     Args:
         images: Standardised, (N, h, w).
         targets: Standardised, (N, h, w).
 
-    Returns:
-        The moved images, standardised, (N, h, w).
-
     Example:
         >>> image = torch.randn(1, 16, 16, generator=torch.Generator().manual_seed(0))
         >>> moved = align(standardise(image.flip(2).roll(1, dims=2)), standardise(image))
-        >>> bool((moved * standardise(image)).mean() > 0.8)
+        >>> bool((moved.images * standardise(image)).mean() > 0.8)
         True
     """
-    parts = [torch.zeros(0, *targets.shape[1:])]
+    parts = [Aligned(torch.zeros(0, *targets.shape[1:]), np.zeros((0, 2, 3), np.float32))]
     for start in range(0, len(images), _CHUNK):
         parts.append(_align(images[start : start + _CHUNK], targets[start : start + _CHUNK]))
-    return torch.cat(parts)
+    return Aligned(torch.cat([part.images for part in parts]), np.concatenate([part.maps for part in parts]))
 
 
-def _align(images: Tensor, targets: Tensor) -> Tensor:
+def _align(images: Tensor, targets: Tensor) -> Aligned:
     height, width = targets.shape[1:]
     made = variants(images)
     correlation, rows, columns = _over_shifts(made, targets)
@@ -138,27 +167,35 @@ def _align(images: Tensor, targets: Tensor) -> Tensor:
     y = (torch.arange(height) - down[:, None]).clamp(0, height - 1)
     x = (torch.arange(width) - right[:, None]).clamp(0, width - 1)
     each = torch.arange(len(chosen))[:, None, None]
-    return standardise(chosen[each, y[:, :, None], x[:, None, :]])
+    linear = np.array([_linear(*parameters) for parameters in _VARIANTS], np.float32)[variant.numpy()]
+    centre = np.array([width - 1, height - 1], np.float32) / 2
+    shift = np.stack([right.numpy(), down.numpy()], axis=1)
+    offset = centre - (linear @ (centre + shift)[:, :, None])[:, :, 0]
+    maps = np.concatenate([linear, offset[:, :, None]], axis=2).astype(np.float32)
+    return Aligned(standardise(chosen[each, y[:, :, None], x[:, None, :]]), maps)
 
 
-def refine(images: Tensor, targets: Tensor) -> Tensor:
-    """Move each image, which lies nearly over its target, by the affine map under which the two correlate most.
+def refine(images: Tensor, targets: Tensor, maps: NDArray[np.float32]) -> Tensor:
+    """Lay each image over its target by the affine map, near a given one, under which the two correlate most.
+
+    Source: Evangelidis & Psarakis 2008, "Parametric image alignment using enhanced correlation coefficient
+    maximization", as OpenCV has it. Each image is interpolated once, so that little of its detail is lost.
 
     Args:
-        images: Standardised, (N, h, w).
+        images: As they were before `align`, (N, h, w).
         targets: Standardised, (N, h, w).
+        maps: Where `align` laid them, (N, 2, 3).
 
     Returns:
-        The moved images, standardised, (N, h, w); where no better map is found, they stay as they are.
+        The moved images, standardised, (N, h, w).
     """
-    made = images.clone()
+    made = torch.empty_like(targets)
     height, width = targets.shape[1:]
     for number, (image, target) in enumerate(zip(images.numpy(), targets.numpy(), strict=True)):
-        try:
-            _, matrix = cv2.findTransformECC(target, image, np.eye(2, 3, dtype=np.float32), *_AFFINE)
-        except cv2.error:  # no correlation to follow: two blank images, say
-            continue
-        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        matrix = maps[number]
+        with contextlib.suppress(cv2.error):  # no correlation to follow: two blank images, say
+            _, matrix = cv2.findTransformECC(target, image, matrix.copy(), *_AFFINE)
+        flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
         moved = cv2.warpAffine(image, matrix, (width, height), flags=flags, borderMode=cv2.BORDER_REPLICATE)
         made[number] = torch.from_numpy(np.asarray(moved))
     return standardise(made)

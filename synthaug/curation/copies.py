@@ -21,7 +21,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from synthaug.curation.alignment import align, best_correlation, refine, shifts, standardise, thumbnails, variants
+from synthaug.curation.alignment import (
+    align,
+    best_correlation,
+    blurred,
+    refine,
+    shifts,
+    standardise,
+    thumbnails,
+    variants,
+)
 from synthaug.curation.light_changes import CHANGES
 from synthaug.data import ImageDataset
 from synthaug.errors import ConfigError, DataError
@@ -32,6 +41,7 @@ _COMPONENTS, _EXPLAINED = 128, 0.97
 _FITTED_ON = 4000
 _CHANGED = 500
 _FOUND = 0.995
+_NEAR, _FAR = 0.05, 0.25
 _BORDER = 0.1
 """Share of each side whose pixels do not count: a copy that was moved shows other things there."""
 
@@ -84,6 +94,7 @@ class CopyDetector:
         self.image_shape = train.image_shape
         self._random = np.random.default_rng([seed, 0xC0B1])
         self._train = thumbnails(train.take(np.arange(len(train))))
+        self._blurred = blurred(self._train)
         self._coarse = _coarse(self._train)
         self._metric = torch.eye(0)
         self._fit(train)
@@ -110,7 +121,7 @@ class CopyDetector:
     def _fit(self, train: ImageDataset) -> None:
         """Learn which differences light changes leave after alignment, in the images' principal components."""
         rows = self._random.choice(len(train), min(len(train), _FITTED_ON), replace=False)
-        flat = _inside(self._train[rows])
+        flat = _inside(self._blurred[rows])
         _, scales, components = torch.pca_lowrank(flat, q=min(_COMPONENTS, *flat.shape), niter=3)
         # Directions in which images hardly vary show noise alone, and would make a noisy copy look far away.
         explained = scales.square().cumsum(0) / (flat - flat.mean(dim=0)).square().sum()
@@ -119,7 +130,8 @@ class CopyDetector:
         originals, changed = self._light_changes(train)
         self._changed = changed
         targets = self._train[originals]
-        differences = _inside(refine(align(changed, targets), targets) - targets) @ components
+        refined = refine(changed, targets, align(changed, targets).maps)
+        differences = _inside(blurred(refined) - blurred(targets)) @ components
         spread = differences.T @ differences / len(differences)
         # Directions in which light changes hardly differ must not decide alone.
         spread += 0.2 * spread.diagonal().mean() * torch.eye(len(spread))
@@ -139,11 +151,8 @@ class CopyDetector:
         _, changed = self._judge(self._changed)
         rows = np.sort(self._random.choice(len(train), min(len(train), 2 * _CHANGED), replace=False))
         _, others = self._judge(self._train[rows], itself=rows)
-        # Datasets hold copies of their own images; what is as near as most light changes is no false alarm.
-        others = others[others > np.median(changed)]
         found = np.quantile(changed, _FOUND)
-        allowed = np.quantile(others, false_alarms, method="lower") if len(others) else found
-        return float(max(min(found, allowed), 1e-6))
+        return float(max(min(found, _lower_tail(others, false_alarms)), 1e-6))
 
     def _judge(
         self, images: Tensor, itself: NDArray[np.int64] | None = None
@@ -167,12 +176,13 @@ class CopyDetector:
             own = None if without is None else torch.from_numpy(without[start : start + 256])
             candidates = self._candidates(part, own)
             count = candidates.shape[1]
-            moved = align(part.repeat_interleave(count, dim=0), self._train[candidates.flatten()])
-            rough = self._distance(moved, candidates.flatten()).view(-1, count)
+            aligned = align(part.repeat_interleave(count, dim=0), self._train[candidates.flatten()])
+            rough = self._distance(aligned.images, candidates.flatten()).view(-1, count)
             best = rough.topk(min(_REFINED, count), dim=1, largest=False).indices
             chosen = candidates.gather(1, best)
-            moved = moved.view(len(part), count, *moved.shape[1:])[torch.arange(len(part))[:, None], best].flatten(0, 1)
-            refined = refine(moved, self._train[chosen.flatten()])
+            pairs = (torch.arange(len(part))[:, None] * count + best).flatten()
+            again = part.repeat_interleave(best.shape[1], dim=0)
+            refined = refine(again, self._train[chosen.flatten()], aligned.maps[pairs.numpy()])
             fine = self._distance(refined, chosen.flatten()).view(chosen.shape).minimum(rough.gather(1, best))
             closest = fine.argmin(dim=1)
             nearest[start : start + len(part)] = chosen[torch.arange(len(part)), closest].numpy()
@@ -181,7 +191,7 @@ class CopyDetector:
 
     def _distance(self, images: Tensor, rows: Tensor) -> Tensor:
         """Return how unusual the difference of each image (N, h, w) to a training image is for light changes."""
-        difference = _inside(images - self._train[rows]) @ self._components @ self._metric
+        difference = _inside(blurred(images) - self._blurred[rows]) @ self._components @ self._metric
         return difference.square().mean(dim=1).sqrt()
 
     def _candidates(self, images: Tensor, without: Tensor | None) -> Tensor:
@@ -197,6 +207,19 @@ class CopyDetector:
         pairs = zip(images, rough, strict=True)
         fine = torch.stack([best_correlation(image, self._train[rows]) for image, rows in pairs])
         return rough.gather(1, fine.topk(min(_CANDIDATES, count), dim=1).indices)
+
+
+def _lower_tail(distances: NDArray[np.float64], share: float) -> float:
+    """Return the distance below which a small share of images is to be expected.
+
+    Datasets hold copies of their own images, which are no false alarms, but the nearest of all. Distances to nearest
+    neighbours grow with a power of the share of images within them (Levina & Bickel 2004), so those of the nearest
+    twentieth to quarter tell what the tail is without copies.
+    """
+    near, far = np.quantile(distances, [_NEAR, _FAR])
+    power = np.log(_FAR / _NEAR) / np.log(max(far / max(near, 1e-12), 1 + 1e-9))
+    expected = near * (min(share, _NEAR) / _NEAR) ** (1 / power)
+    return float(max(expected, np.quantile(distances, share, method="lower")))
 
 
 def _inside(images: Tensor) -> Tensor:

@@ -34,8 +34,8 @@ class Curation:
         reference: Settings of what they learn from the training split.
 
     Example:
-        >>> Curation.make("confidence,diversity", {"confidence": {"quantile": 0.1}}).to_dict()["filters"][0]
-        {'name': 'confidence', 'quantile': 0.1}
+        >>> Curation.make("confidence,diversity", {"confidence": {"quantile": 0.2}}).to_dict()["filters"][0]
+        {'name': 'confidence', 'quantile': 0.2, 'agree': True}
     """
 
     filters: tuple[Filter, ...]

@@ -19,6 +19,7 @@ from synthaug.labels import class_index
 
 if TYPE_CHECKING:
     from synthaug.classifiers import Classifier
+    from synthaug.curation.copies import CopyDetector
     from synthaug.data import ImageDataset
 
 
@@ -77,6 +78,7 @@ class Reference:
         self.classes = tuple(train.classes)
         self.labels = np.asarray(train.labels)
         self.counts = train.class_counts
+        self._detectors: dict[float, CopyDetector] = {}
 
     @functools.cached_property
     def images(self) -> NDArray[np.uint8]:
@@ -141,6 +143,18 @@ class Reference:
             if len(rows):
                 probabilities[rows] = softmax(classifier.logits(self.train.take(rows)))
         return probabilities
+
+    def detector(self, false_alarms: float) -> CopyDetector:
+        """Return a detector of copies of the training images, fitted once.
+
+        Raises:
+            DataError: If there are fewer than two training images.
+        """
+        from synthaug.curation.copies import CopyDetector
+
+        if false_alarms not in self._detectors:
+            self._detectors[false_alarms] = CopyDetector(self.train, false_alarms=false_alarms, seed=self.seed)
+        return self._detectors[false_alarms]
 
     def probabilities_of(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Return the class probabilities (M, K) of other images, the mean over the classifiers."""

@@ -52,7 +52,9 @@ def test_same_seed_same_numbers_and_the_global_random_state_is_left_alone(splits
     assert train_classifier(*splits, seed=4, **settings).loss != first.loss
 
 
-@pytest.mark.parametrize("policy", [Policy(), Policy(mode="mix"), Policy(mode="add"), Policy(mode="add", ratio=0.2, loss_weight=0.1)])
+@pytest.mark.parametrize(
+    "policy", [Policy(), Policy(mode="mix"), Policy(mode="add"), Policy(mode="add", ratio=0.2, loss_weight=0.1)]
+)
 def test_samples_never_add_steps_or_images(splits, policy):
     without = train_classifier(*splits, **TINY)
     with_samples = train_classifier(*splits, bank=noise_bank(), policy=policy, **TINY)
@@ -242,6 +244,11 @@ def test_tuning_sees_the_training_split_alone_and_prefers_what_learns(splits):
     choice = tune_classifier(train, [{"learning_rate": 1e-7}, {"learning_rate": 5e-3}], splits=1, **settings)
     assert choice.best == {"learning_rate": 5e-3}
     assert len(choice.to_dict()["candidates"]) == 2
+
+
+@pytest.mark.parametrize("steps", [1, 2, 4, 9])
+def test_any_number_of_steps_trains(splits, steps):
+    assert train_classifier(splits[0], **(TINY | {"steps": steps})).steps == steps
 
 
 def test_results_are_frozen(splits):

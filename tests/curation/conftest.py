@@ -10,7 +10,7 @@ from synthaug.curation import Candidates, Reference, ReferenceConfig
 from synthaug.data import ImageDataset
 from synthaug.generators.base import Generator
 
-QUICK = {"steps": 120, "folds": 2, "batch_size": 32}
+QUICK = {"steps": 80, "folds": 2, "batch_size": 32}
 
 
 class PixelReference(Reference):
@@ -58,7 +58,9 @@ class ListedGenerator(Generator):
     def sample_named(self, labels, indices, seed=0):
         names = list(zip(np.asarray(labels).tolist(), np.asarray(indices).tolist(), strict=True))
         self.decoded += names
-        return np.stack([self.images_by_class[label][index % len(self.images_by_class[label])] for label, index in names])
+        return np.stack(
+            [self.images_by_class[label][index % len(self.images_by_class[label])] for label, index in names]
+        )
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -27,6 +29,18 @@ def test_a_higher_quantile_rejects_more(reference, new):
     assert shares[0] > shares[1] > shares[2]
 
 
+@pytest.mark.parametrize(("found", "agree", "accepted"), [(5, True, 0), (5, False, 4), (1, True, 4)])
+def test_another_class_being_likelier_counts_where_the_classifiers_know_the_class(reference, found, agree, accepted):
+    held_out = np.repeat([[0.4, 0.6]], 20, axis=0)
+    held_out[10 : 10 + found] = [0.6, 0.4]
+    labels = np.repeat([1, 0], 10)
+    known = SimpleNamespace(labels=labels, held_out=held_out, classes=("a", "b"))
+    fitted = Confidence(quantile=0.0, agree=agree).fit(known)
+    samples = reference.candidates(np.zeros((4, 8, 8, 1), np.uint8), np.zeros(4, dtype=np.int64))
+    samples.__dict__["probabilities"] = np.repeat([[0.45, 0.55]], 4, axis=0)
+    assert fitted.judge(samples).accepted.sum() == accepted
+
+
 def test_weights_fall_with_confidence_and_stay_in_range(reference, new):
     fitted = Confidence().fit(reference)
     weights = fitted.weigh(np.array([0.0, 0.3, 1.0]), np.array([0, 0, 0]))
@@ -49,7 +63,7 @@ def test_the_only_image_of_a_class_is_trained_on_by_all_and_never_judged(real_an
     found = Reference(rare, 0, ReferenceConfig(folds=2, steps=2, batch_size=8))
     assert (found.folds == -1).sum() == 1
     assert np.isnan(found.held_out[found.labels == 2]).all()
-    thresholds = Confidence().fit(found).thresholds
+    thresholds = Confidence(quantile=0.25).fit(found).thresholds
     assert np.isfinite(thresholds).all()
     assert thresholds[2] == pytest.approx(class_quantiles(_own(found), found.labels, 3, 0.25)[2])
 

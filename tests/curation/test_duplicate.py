@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from synthaug.curation.filters.duplicate import Duplicate
-from synthaug.curation.pipeline import Curation
 from synthaug.errors import ConfigError
 
 
@@ -49,7 +48,7 @@ def test_rounds_give_what_one_round_gives(fitted, new):
 
 
 def test_without_spread_only_training_images_count(reference, new):
-    fitted = Curation.make("duplicate", {"duplicate": {"spread": 0}}).fit(reference)
+    fitted = Duplicate(spread=0).fit(reference)
     same = reference.candidates(np.repeat(new.images[:1], 3, axis=0), np.repeat(new.labels[:1], 3))
     assert fitted.judge(same).accepted.all()
 

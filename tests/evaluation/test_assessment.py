@@ -115,8 +115,6 @@ def test_json_and_page_hold_everything(memorised):
     assert 0 <= first["distance"] < 1
     assert stored["memorisation"]["membership"][0]["auc"]["value"] == result.memorisation.membership[0].auc.value
     assert set(stored["fidelity"]["per_class"]) == {"0", "1", "7"}
-    assert "biased upwards" in stored["fidelity"]["warning"]
-    assert stored["fidelity"]["warning"] in stored["missing"]
     assert stored["utility"] is None
     assert {"torch", "synthaug", "torchmetrics"} <= set(stored["versions"])
 
@@ -172,6 +170,7 @@ def test_a_generator_is_drawn_from_and_its_encoder_attacked(splits, tmp_path):
     assert result.about["samples"]["images"] == 24
     assert [attack.attack.split()[0] for attack in result.memorisation.membership] == ["distance", "reconstruction"]
     assert any("trained on other images (others)" in note for note in result.missing)
+    assert any("biased upwards" in note for note in result.missing), "few samples are warned of"
     kinds = {finding.about: finding.kind for finding in result.findings}
     assert kinds["fidelity"] == "worse"
 

@@ -12,6 +12,8 @@ from synthaug.curation.reference import Candidates, Reference
 from synthaug.curation.thresholds import class_quantiles
 
 SMALLEST_WEIGHT = 0.05
+_LEAST_RECALL = 0.2
+"""Share of a class's real images that classifiers must find for their disagreement to mean anything."""
 
 
 @register_filter("confidence")
@@ -21,16 +23,20 @@ class Confidence(Filter):
 
     The classifiers are trained on the training split alone, each without a fold of it. A sample's score is the mean
     probability that they give its label; the threshold of a class is a quantile of what its real images got from the
-    classifier that never saw them. So a class that is hard to tell has a low threshold.
+    classifier that never saw them. So a class that is hard to tell has a low threshold. Samples for which another
+    class is more probable are rejected too, except in classes of which less than a fifth of the real images were
+    found: such as those of one image.
 
     Accepted samples get a weight: their confidence over the median of their class's real images, at most 1 and at
     least 0.05.
 
     Attributes:
         quantile: Share of a class's real images that would be rejected; higher is stricter.
+        agree: Whether samples that look more like another class are rejected, however probable their label is.
     """
 
-    quantile: float = 0.25
+    quantile: float = 0.1
+    agree: bool = True
 
     def validate(self) -> None:
         """Check the ranges."""
@@ -43,18 +49,30 @@ class Confidence(Filter):
         chance = np.full(number, 1 / number)  # all there is to go by where every class has one image
         thresholds, typical = (class_quantiles(real, reference.labels, number, at) for at in (self.quantile, 0.5))
         known = np.isfinite(thresholds)
-        return _Confidence(np.where(known, thresholds, chance), np.where(known, typical, chance))
+        hits = (reference.held_out.argmax(axis=1) == reference.labels)[np.isfinite(real)]
+        of = reference.labels[np.isfinite(real)]
+        recall = np.bincount(of, hits, number) / np.bincount(of, minlength=number).clip(min=1)
+        return _Confidence(
+            np.where(known, thresholds, chance),
+            np.where(known, typical, chance),
+            self.agree & (recall >= _LEAST_RECALL),
+        )
 
 
 class _Confidence(FittedFilter):
     thresholds: NDArray[np.floating]
 
-    def __init__(self, thresholds: NDArray[np.floating], typical: NDArray[np.floating]) -> None:
-        self.thresholds, self._typical = thresholds, typical
+    def __init__(
+        self, thresholds: NDArray[np.floating], typical: NDArray[np.floating], agree: NDArray[np.bool_]
+    ) -> None:
+        self.thresholds, self._typical, self._agree = thresholds, typical, agree
 
     def judge(self, candidates: Candidates, earlier: Candidates | None = None) -> Verdict:
         scores = candidates.confidence
-        return Verdict(scores, scores >= self.thresholds[candidates.labels])
+        likely = scores >= candidates.probabilities.max(axis=1, initial=0)
+        return Verdict(
+            scores, (scores >= self.thresholds[candidates.labels]) & (likely | ~self._agree[candidates.labels])
+        )
 
     def weigh(self, scores: NDArray[np.floating], labels: NDArray[np.int64]) -> NDArray[np.float32]:
         relative = scores / np.maximum(self._typical[labels], 1e-6)

@@ -64,9 +64,9 @@ def covering_subset(distances: NDArray[np.floating], number: int) -> NDArray[np.
         Their positions, in the order of choice: each lowers the sum by the most.
 
     Example:
-        >>> points = np.array([0.0, 0.1, 0.2, 9.0])
+        >>> points = np.array([0.0, 0.1, 0.2, 0.3, 9.0])
         >>> covering_subset(abs(points[:, None] - points), 2).tolist()
-        [1, 3]
+        [2, 4]
     """
     total = len(distances)
     if number <= 0 or not total:

@@ -45,7 +45,7 @@ class Duplicate(Filter):
         Raises:
             DataError: If there are fewer than two training images.
         """
-        detector = CopyDetector(reference.train, false_alarms=self.false_alarms, seed=reference.seed)
+        detector = reference.detector(self.false_alarms)
         pixels, labels = _flat(reference.images), reference.labels
         distances = np.full(len(labels), np.nan)
         for label in np.flatnonzero(reference.counts >= 2):
@@ -77,8 +77,9 @@ class _Duplicate(FittedFilter):
 
 def _flat(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return pixels (N, D) whose Euclidean distance is the root mean square difference in grey levels."""
-    rows: NDArray[np.float32] = images.reshape(len(images), -1).astype(np.float32)
-    return rows / np.float32(np.sqrt(max(rows.shape[1], 1)))
+    size = int(np.prod(images.shape[1:]))
+    rows: NDArray[np.float32] = images.reshape(len(images), size).astype(np.float32)
+    return rows / np.float32(np.sqrt(size))
 
 
 def sequential_distances(

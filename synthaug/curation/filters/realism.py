@@ -25,8 +25,8 @@ class Realism(Filter):
     distance to it; above 1 the sample lies in some real image's neighbourhood. The half of the real images with the
     largest neighbourhoods, outliers mostly, does not count.
 
-    Where a generator's samples all look alike unreal, such as the smooth ones of a VAE, this rejects them all; the
-    threshold is the real images' own, and knows no mercy.
+    The threshold is what real images score among each other, so a generator whose samples all look alike unreal may
+    lose them all; the label plays no role.
 
     Attributes:
         neighbours: k.
