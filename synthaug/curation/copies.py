@@ -94,7 +94,7 @@ class CopyDetector:
         self.image_shape = train.image_shape
         self._random = np.random.default_rng([seed, 0xC0B1])
         self._train = thumbnails(train.take(np.arange(len(train))))
-        self._blurred = blurred(self._train)
+        self._compared = _compared(self._train)
         self._coarse = _coarse(self._train)
         self._metric = torch.eye(0)
         self._fit(train)
@@ -121,8 +121,10 @@ class CopyDetector:
     def _fit(self, train: ImageDataset) -> None:
         """Learn which differences light changes leave after alignment, in the images' principal components."""
         rows = self._random.choice(len(train), min(len(train), _FITTED_ON), replace=False)
-        flat = _inside(self._blurred[rows])
-        _, scales, components = torch.pca_lowrank(flat, q=min(_COMPONENTS, *flat.shape), niter=3)
+        flat = self._compared[rows]
+        with torch.random.fork_rng(devices=[]):  # it draws from torch's global state
+            torch.manual_seed(0)
+            _, scales, components = torch.pca_lowrank(flat, q=min(_COMPONENTS, *flat.shape), niter=3)
         # Directions in which images hardly vary show noise alone, and would make a noisy copy look far away.
         explained = scales.square().cumsum(0) / (flat - flat.mean(dim=0)).square().sum()
         components = components[:, : int((explained < _EXPLAINED).sum()) + 1]
@@ -131,7 +133,7 @@ class CopyDetector:
         self._changed = changed
         targets = self._train[originals]
         refined = refine(changed, targets, align(changed, targets).maps)
-        differences = _inside(blurred(refined) - blurred(targets)) @ components
+        differences = (_compared(refined) - self._compared[originals]) @ components
         spread = differences.T @ differences / len(differences)
         # Directions in which light changes hardly differ must not decide alone.
         spread += 0.2 * spread.diagonal().mean() * torch.eye(len(spread))
@@ -191,7 +193,7 @@ class CopyDetector:
 
     def _distance(self, images: Tensor, rows: Tensor) -> Tensor:
         """Return how unusual the difference of each image (N, h, w) to a training image is for light changes."""
-        difference = _inside(blurred(images) - self._blurred[rows]) @ self._components @ self._metric
+        difference = (_compared(images) - self._compared[rows]) @ self._components @ self._metric
         return difference.square().mean(dim=1).sqrt()
 
     def _candidates(self, images: Tensor, without: Tensor | None) -> Tensor:
@@ -222,11 +224,11 @@ def _lower_tail(distances: NDArray[np.float64], share: float) -> float:
     return float(max(expected, np.quantile(distances, share, method="lower")))
 
 
-def _inside(images: Tensor) -> Tensor:
-    """Return the pixels (N, D) of images (N, h, w) without their borders."""
+def _compared(images: Tensor) -> Tensor:
+    """Return what is compared of images (N, h, w): their pixels without borders, blurred and standardised, (N, D)."""
     height, width = images.shape[1:]
     top, left = round(_BORDER * height), round(_BORDER * width)
-    return images[:, top : height - top, left : width - left].flatten(1)
+    return standardise(blurred(images)[:, top : height - top, left : width - left]).flatten(1)
 
 
 def _coarse(images: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ def words(tmp_path) -> list[str]:
         "classifier": CLASSIFIER,
         "judge": CLASSIFIER,
     }
-    (tmp_path / "plan.yaml").write_text(yaml.safe_dump(plan), encoding="utf-8")
+    (tmp_path / "plan.yaml").write_text(yaml.safe_dump(plan, sort_keys=False), encoding="utf-8")
     return [f"--config={tmp_path / 'plan.yaml'}", f"--work={tmp_path / 'work'}", f"--out={tmp_path / 'curation.json'}"]
 
 
@@ -57,7 +57,7 @@ def test_measures_arms_in_pairs_and_goes_on(words, tmp_path, monkeypatch):
 def test_an_arm_whose_budget_does_not_suffice_is_reported(words, tmp_path):
     plan = yaml.safe_load((tmp_path / "plan.yaml").read_text(encoding="utf-8"))
     plan["arms"]["confidence"]["settings"] = {"confidence": {"quantile": 1.0}}
-    (tmp_path / "plan.yaml").write_text(yaml.safe_dump(plan | {"budget": 1}), encoding="utf-8")
+    (tmp_path / "plan.yaml").write_text(yaml.safe_dump(plan | {"budget": 1}, sort_keys=False), encoding="utf-8")
     main([*words, "--seeds=1"])
     arm = read_json(tmp_path / "curation.json")["cells"][0]["arms"]["confidence"]
     assert arm["failed"] == 1

@@ -58,7 +58,7 @@ def test_writes_the_kept_ones_and_tells_of_the_rest(bank, tmp_path):
     assert "confidence" in result.stderr
     assert f"{len(kept)} kept" in result.stderr
     assert {"rejected.png", "rejected.parquet", "cli.yaml"} <= {path.name for path in out.iterdir()}
-    assert kept.provenance["curation"]["filters"][0]["settings"] ["quantile"] == 0.5
+    assert kept.provenance["curation"]["filters"][0]["settings"]["quantile"] == 0.5
     saved = yaml.safe_load((out / "cli.yaml").read_text())
     assert saved["overrides"][0] == "confidence.quantile=0.5"
     again = call("curate", "--config", out / "cli.yaml", "--out", tmp_path / "again")
