@@ -71,7 +71,7 @@ class GeneratorMaker:
         self._settings = dict(settings or {})
         self._steps: dict[Arm, int] = {}
         self._loaded: dict[str, Generator] = {}
-        self.curation_steps = 0
+        self.curation_steps = 100
         self._curations: dict[str, FittedCuration] = {}
         self._banks: dict[tuple[Any, ...], SampleBank] = {}
 
