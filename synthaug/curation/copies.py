@@ -4,7 +4,7 @@ A generator that memorises gives training images back; that is no new data, and 
 image is a copy is decided in three steps, all fitted on training images alone:
 
 1. *Retrieval.* The training images that resemble it most at low resolution, over small turns, sizes and mirroring.
-2. *Alignment.* It is laid over each of them as well as it goes.
+2. *Alignment.* Each of them is laid over it as well as it goes, as a copy is a training image that was moved.
 3. *Decision.* What still differs is measured by how unusual it is for light changes of one image (a Mahalanobis
    distance, as in linear discriminant analysis; Fisher 1936), and held against the distance from that training image to
    the one nearest to it: where images lie densely (trousers), a copy must be closer. The threshold follows from light
@@ -22,9 +22,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from synthaug.curation.alignment import (
+    MIRRORS,
     align,
     best_correlation,
     blurred,
+    enlarged,
+    inside,
+    moved,
     refine,
     shifts,
     standardise,
@@ -35,15 +39,13 @@ from synthaug.curation.light_changes import CHANGES
 from synthaug.data import ImageDataset
 from synthaug.errors import ConfigError, DataError
 
-_RESEMBLING, _CANDIDATES, _REFINED = 96, 8, 3
+_RESEMBLING, _CANDIDATES, _REFINED = 256, 12, 8
 _COARSE = 8
-_COMPONENTS, _EXPLAINED = 128, 0.97
+_COMPONENTS, _EXPLAINED = 128, 0.99
 _FITTED_ON = 4000
 _CHANGED = 500
 _FOUND = 0.995
 _NEAR, _FAR = 0.05, 0.25
-_BORDER = 0.1
-"""Share of each side whose pixels do not count: a copy that was moved shows other things there."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,8 +95,9 @@ class CopyDetector:
             raise ConfigError(f"false_alarms: expected a share between 0 and 0.5, but got {false_alarms!r}.")
         self.image_shape = train.image_shape
         self._random = np.random.default_rng([seed, 0xC0B1])
-        self._train = thumbnails(train.take(np.arange(len(train))))
-        self._compared = _compared(self._train)
+        self._small = thumbnails(train.take(np.arange(len(train))))
+        self._train = enlarged(self._small)
+        self._enlargement = self._train.shape[1] / self._small.shape[1]
         self._coarse = _coarse(self._train)
         self._metric = torch.eye(0)
         self._fit(train)
@@ -121,7 +124,7 @@ class CopyDetector:
     def _fit(self, train: ImageDataset) -> None:
         """Learn which differences light changes leave after alignment, in the images' principal components."""
         rows = self._random.choice(len(train), min(len(train), _FITTED_ON), replace=False)
-        flat = self._compared[rows]
+        flat = _comparable(self._small[rows])
         with torch.random.fork_rng(devices=[]):  # it draws from torch's global state
             torch.manual_seed(0)
             _, scales, components = torch.pca_lowrank(flat, q=min(_COMPONENTS, *flat.shape), niter=3)
@@ -131,9 +134,11 @@ class CopyDetector:
         self._components = components
         originals, changed = self._light_changes(train)
         self._changed = changed
-        targets = self._train[originals]
-        refined = refine(changed, targets, align(changed, targets).maps)
-        differences = (_compared(refined) - self._compared[originals]) @ components
+        trained, large = self._train[originals], enlarged(changed)
+        ways = [refine(trained, large, align(trained, large, mirror).maps) for mirror in MIRRORS]
+        each = torch.stack([self._differences(originals, changed, maps) for maps in ways])
+        fits = each.square().sum(dim=2).argmin(dim=0)
+        differences = each[fits, torch.arange(len(originals))] @ components
         spread = differences.T @ differences / len(differences)
         # Directions in which light changes hardly differ must not decide alone.
         spread += 0.2 * spread.diagonal().mean() * torch.eye(len(spread))
@@ -152,9 +157,11 @@ class CopyDetector:
         self._least = float(np.quantile(apart, 0.75))
         _, changed = self._judge(self._changed)
         rows = np.sort(self._random.choice(len(train), min(len(train), 2 * _CHANGED), replace=False))
-        _, others = self._judge(self._train[rows], itself=rows)
+        _, others = self._judge(self._small[rows], itself=rows)
         found = np.quantile(changed, _FOUND)
-        return float(max(min(found, _lower_tail(others, false_alarms)), 1e-6))
+        allowed = _lower_tail(others, false_alarms)
+        # Between the two where they lie apart: new copies and new images will pass them a little.
+        return float(max(np.sqrt(found * allowed) if found < allowed else allowed, 1e-6))
 
     def _judge(
         self, images: Tensor, itself: NDArray[np.int64] | None = None
@@ -165,7 +172,7 @@ class CopyDetector:
         apart = np.full(len(images), np.inf)
         # Only what may be a copy is worth a second look.
         close = np.flatnonzero(distance < 8 * self._least)
-        _, apart[close] = self._nearest(self._train[nearest[close]], seen[close])
+        _, apart[close] = self._nearest(self._small[nearest[close]], seen[close])
         return nearest, distance / np.clip(apart, self._least, 4 * self._least)
 
     def _nearest(
@@ -176,31 +183,44 @@ class CopyDetector:
         for start in range(0, len(images), 256):
             part = images[start : start + 256]
             own = None if without is None else torch.from_numpy(without[start : start + 256])
-            candidates = self._candidates(part, own)
+            large = enlarged(part)
+            candidates = self._candidates(large, own)
             count = candidates.shape[1]
-            aligned = align(part.repeat_interleave(count, dim=0), self._train[candidates.flatten()])
-            rough = self._distance(aligned.images, candidates.flatten()).view(-1, count)
-            best = rough.topk(min(_REFINED, count), dim=1, largest=False).indices
-            chosen = candidates.gather(1, best)
-            pairs = (torch.arange(len(part))[:, None] * count + best).flatten()
-            again = part.repeat_interleave(best.shape[1], dim=0)
-            refined = refine(again, self._train[chosen.flatten()], aligned.maps[pairs.numpy()])
-            fine = self._distance(refined, chosen.flatten()).view(chosen.shape).minimum(rough.gather(1, best))
-            closest = fine.argmin(dim=1)
-            nearest[start : start + len(part)] = chosen[torch.arange(len(part)), closest].numpy()
-            distances[start : start + len(part)] = fine.min(dim=1).values.numpy()
+            pairs, rows = torch.arange(len(part)).repeat_interleave(count), candidates.flatten()
+            ways = [align(self._train[rows], large[pairs], mirror) for mirror in MIRRORS]
+            correlation = torch.cat([way.correlation.view(-1, count) for way in ways], dim=1)
+            best = correlation.topk(min(_REFINED, len(MIRRORS) * count), dim=1).indices
+            chosen = candidates.gather(1, best % count)
+            again = torch.arange(len(part)).repeat_interleave(best.shape[1])
+            kept = (again * count + (best % count).flatten()).numpy()
+            maps = np.stack([way.maps for way in ways])[(best // count).flatten().numpy(), kept]
+            maps = refine(self._train[chosen.flatten()], large[again], maps)
+            fine = self._distance(chosen.flatten(), part[again], maps).view(best.shape)
+            closest = fine.argmin(dim=1, keepdim=True)
+            nearest[start : start + len(part)] = chosen.gather(1, closest)[:, 0].numpy()
+            distances[start : start + len(part)] = fine.gather(1, closest)[:, 0].numpy()
         return nearest, distances
 
-    def _distance(self, images: Tensor, rows: Tensor) -> Tensor:
-        """Return how unusual the difference of each image (N, h, w) to a training image is for light changes."""
-        difference = (_compared(images) - self._compared[rows]) @ self._components @ self._metric
+    def _distance(self, rows: Tensor, images: Tensor, maps: NDArray[np.float32]) -> Tensor:
+        """Return how unusual for light changes it is what differs between images and moved training images, (N,)."""
+        difference = self._differences(rows, images, maps) @ self._components @ self._metric
         return difference.square().mean(dim=1).sqrt()
+
+    def _differences(self, rows: Tensor, images: Tensor, maps: NDArray[np.float32]) -> Tensor:
+        """Return the differences (N, D) of images (N, h, w) to training images that are moved over them.
+
+        A copy is a training image that was moved, so that is what is done here: moving the copy back would lose detail.
+        """
+        return _comparable(images) - _comparable(moved(self._small[rows], maps, self._enlargement))
 
     def _candidates(self, images: Tensor, without: Tensor | None) -> Tensor:
         """Return the training images (N, k) that resemble each image most, without some (N, m)."""
         similarity = functools.reduce(
             torch.maximum,
-            [_coarse(moved) @ self._coarse.T for moved in torch.cat([variants(images), shifts(images)], 1).unbind(1)],
+            [
+                _coarse(variant) @ self._coarse.T
+                for variant in torch.cat([variants(images), shifts(images)], 1).unbind(1)
+            ],
         )
         if without is not None:
             similarity.scatter_(1, without, -torch.inf)
@@ -224,11 +244,9 @@ def _lower_tail(distances: NDArray[np.float64], share: float) -> float:
     return float(max(expected, np.quantile(distances, share, method="lower")))
 
 
-def _compared(images: Tensor) -> Tensor:
-    """Return what is compared of images (N, h, w): their pixels without borders, blurred and standardised, (N, D)."""
-    height, width = images.shape[1:]
-    top, left = round(_BORDER * height), round(_BORDER * width)
-    return standardise(blurred(images)[:, top : height - top, left : width - left]).flatten(1)
+def _comparable(images: Tensor) -> Tensor:
+    """Return what is compared of images (N, h, w): pixels without borders, blurred and standardised, (N, D)."""
+    return inside(blurred(images)).flatten(1)
 
 
 def _coarse(images: Tensor) -> Tensor:
