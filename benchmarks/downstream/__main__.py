@@ -22,7 +22,7 @@ app = typer.Typer(
 console = Console(soft_wrap=True)
 
 OUT = Path("benchmarks/results/downstream")
-DEFAULT_PLAN = Path(__file__).with_name("plans") / "fashion_mnist.yaml"
+DEFAULT_PLAN = Path(__file__).with_name("plans") / "fashion_mnist_long_tail.yaml"
 
 
 @app.command()

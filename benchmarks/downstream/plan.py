@@ -31,7 +31,7 @@ class Arm:
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """One dataset's part of the benchmark. See ``plans/fashion_mnist.yaml`` for an example.
+    """One dataset's part of the benchmark. See ``plans/fashion_mnist_long_tail.yaml`` for an example.
 
     Attributes:
         name: Of the dataset, in results.

@@ -266,6 +266,12 @@ def test_committed_plans_are_valid(path):
     assert plan.sample_arms()
 
 
+def test_the_default_plan_is_a_committed_one():
+    from benchmarks.downstream.__main__ import DEFAULT_PLAN
+
+    assert Plan.read(DEFAULT_PLAN).name == "fashion_mnist"
+
+
 @pytest.mark.slow
 def test_two_jobs_give_what_one_gives(tmp_path):
     plan = tiny_plan(regimes=["few-shot:4"], generators={}, banks={}, bases={"none": [{}]})
