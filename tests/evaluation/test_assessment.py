@@ -15,6 +15,9 @@ import synthaug
 from synthaug.curation.copies import CopyDetector
 from synthaug.data import ImageDataset
 from synthaug.errors import ConfigError, DataError, LabelError, OutputExistsError
+from synthaug.evaluation.assessment.memorisation import Memorisation
+from synthaug.evaluation.assessment.verdicts import judge
+from synthaug.evaluation.quality import Fidelity
 from synthaug.generators import make_generator
 from synthaug.sampling import SampleBank
 from synthaug.storage import read_json
@@ -285,3 +288,35 @@ def test_rare_classes_and_colour(tmp_path):
     import base64
 
     assert Image.open(io.BytesIO(base64.b64decode(picture[1]))).format == "PNG"
+
+
+@pytest.mark.parametrize(
+    ("precision", "coverage", "recall", "kind", "words"),
+    [
+        (0.8, 0.9, 0.8, "better", "as varied"),
+        (0.85, 0.9, 0.1, "worse", "vary less"),
+        (0.1, 0.9, 0.8, "worse", "unlike real images"),
+        (0.8, 0.1, 0.8, "worse", "leave kinds"),
+        (0.8, 0.9, 0.6, "unclear", "somewhat"),
+    ],
+)
+def test_samples_that_lack_in_one_respect_are_not_called_like_real_ones(precision, coverage, recall, kind, words):
+    def fidelity(precision: float, coverage: float, recall: float) -> Fidelity:
+        return Fidelity(
+            frechet_distance=1.0,
+            kid=0.1,
+            kid_std=0.1,
+            kid_interval=(0.0, 0.2),
+            precision=precision,
+            recall=recall,
+            density=1.0,
+            coverage=coverage,
+            reals=100,
+            samples=100,
+            features=8,
+        )
+
+    nothing = Memorisation((), 0.0, 0.0, np.zeros(100, np.int64), np.ones(100))
+    *_, finding = judge(fidelity(precision, coverage, recall), fidelity(0.8, 0.95, 0.85), nothing, None, 100, 50)
+    assert finding.kind == kind
+    assert words in finding.words

@@ -138,21 +138,30 @@ def _on_membership(memorisation: Memorisation) -> Finding:
 
 
 def _on_fidelity(fidelity: Fidelity, reference: Fidelity | None) -> Finding:
-    numbers = f"precision {fidelity.precision:.2f}, coverage {fidelity.coverage:.2f}, KID {fidelity.kid:.3g}"
+    numbers = (
+        f"precision {fidelity.precision:.2f}, coverage {fidelity.coverage:.2f}, recall {fidelity.recall:.2f}, "
+        f"KID {fidelity.kid:.3g}"
+    )
     if reference is None:
         words = "How like real images the samples are can only be said against the training images."
         return Finding("fidelity", "unclear", words, f"{numbers}; a copy of a training image would score best here.")
     like = fidelity.precision / max(reference.precision, 1e-9)
     covered = fidelity.coverage / max(reference.coverage, 1e-9)
+    varied = fidelity.recall / max(reference.recall, 1e-9)
     detail = (
-        f"{numbers}; new real images reach {reference.precision:.2f}, {reference.coverage:.2f} and "
-        f"{reference.kid:.3g}. Precision: samples among real images; coverage: real images with a sample nearby."
+        f"{numbers}; new real images reach {reference.precision:.2f}, {reference.coverage:.2f}, "
+        f"{reference.recall:.2f} and {reference.kid:.3g}. Precision: samples among real images; coverage: real images "
+        "with a sample nearby; recall: real images among samples."
     )
-    if min(like, covered) >= _NEAR_REAL:
+    if min(like, covered, varied) >= _NEAR_REAL:
         return Finding("fidelity", "better", "The samples are like real images, and as varied.", detail)
     faults = [
         fault
-        for fault, share in (("are in good part unlike real images", like), ("leave kinds of real images out", covered))
+        for fault, share in (
+            ("are in good part unlike real images", like),
+            ("leave kinds of real images out", covered),
+            ("vary less than real images do", varied),
+        )
         if share < _FAR
     ]
     if faults:
