@@ -113,10 +113,7 @@ def test_json_and_page_hold_everything(memorised):
     stored = read_json(result.out / "evaluation.json")
     assert len(stored["copies"]) == stored["samples"]["images"] == len(result.memorisation.copies)
     first = stored["copies"][0]
-    # Class and number; which of several exact copies comes first is open.
-    assert re.fullmatch(r"[017] \d+", first["sample"]), (
-        "class and number; which of the exact copies comes first is open"
-    )
+    assert re.fullmatch(r"[017] \d+", first["sample"]), "class and number; which exact copy comes first is open"
     assert first["nearest_training_image"] == f"digits #{first['training_position']}"
     assert 0 <= first["distance"] < 1
     assert stored["memorisation"]["membership"][0]["auc"]["value"] == result.memorisation.membership[0].auc.value
