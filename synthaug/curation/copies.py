@@ -13,6 +13,7 @@ image is a copy is decided in three steps, all fitted on training images alone:
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import functools
 
@@ -156,7 +157,12 @@ class CopyDetector:
         _, apart = self._nearest(self._changed)
         self._least = float(np.quantile(apart, 0.75))
         _, changed = self._judge(self._changed)
-        rows = np.sort(self._random.choice(len(train), min(len(train), 2 * _CHANGED), replace=False))
+        # Images that the dataset holds twice say nothing of how near others come.
+        keys = [image.tobytes() for image in self._small.numpy()]
+        often = collections.Counter(keys)
+        single = np.flatnonzero([often[key] == 1 for key in keys])
+        known = single if len(single) else np.arange(len(train))
+        rows = np.sort(self._random.choice(known, min(len(known), 2 * _CHANGED), replace=False))
         _, others = self._judge(self._small[rows], itself=rows)
         found = np.quantile(changed, _FOUND)
         allowed = _lower_tail(others, false_alarms)
