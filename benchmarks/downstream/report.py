@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,7 @@ from rich.table import Table
 
 from benchmarks.downstream.regimes import Regime
 from benchmarks.downstream.summary import Cell, Comparison, compute_spent, read_cells, rows
-from synthaug.evaluation.report import Report
+from synthaug.evaluation.report import Report, figure_png
 from synthaug.storage import new_file, write_json
 
 if TYPE_CHECKING:
@@ -139,7 +138,7 @@ def arms_plot(cell: Cell) -> bytes:
     axes.set_ylim(len(lines) - 0.5, -0.5)
     axes.set_xlabel("balanced accuracy on test (%)", fontsize=8)
     _plain(axes)
-    return _png(figure)
+    return figure_png(figure)
 
 
 _COLOURS = {"better": "tab:green", "worse": "tab:red", "unclear": "tab:blue"}
@@ -160,7 +159,7 @@ def recall_plot(one: Comparison) -> bytes:
     axes.set_ylabel("recall (%)", fontsize=8)
     axes.legend(frameon=False, fontsize=8)
     _plain(axes)
-    return _png(figure)
+    return figure_png(figure)
 
 
 def shots_plot(cells: list[Cell]) -> bytes | None:
@@ -191,16 +190,10 @@ def shots_plot(cells: list[Cell]) -> bytes | None:
     axes.set_ylabel("gain (points)", fontsize=8)
     axes.legend(frameon=False, fontsize=7)
     _plain(axes)
-    return _png(figure)
+    return figure_png(figure)
 
 
 def _plain(axes: Axes) -> None:
     axes.grid(alpha=0.3)
     axes.tick_params(labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)
-
-
-def _png(figure: object) -> bytes:
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=130)  # type: ignore[attr-defined]
-    return stream.getvalue()

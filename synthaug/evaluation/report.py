@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from synthaug.storage import new_file
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from PIL import Image
 
 _STYLE = """
@@ -137,6 +138,13 @@ def _png(picture: bytes | Image.Image) -> bytes:
     return stream.getvalue()
 
 
+def figure_png(figure: Figure) -> bytes:
+    """Draw a matplotlib figure as PNG bytes, at the resolution that pages show."""
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=140)
+    return stream.getvalue()
+
+
 def paired_plot(without: Sequence[float], with_samples: Sequence[float]) -> bytes:
     """Draw one line a seed from its value without to its value with samples, and the means, as PNG bytes.
 
@@ -163,6 +171,4 @@ def paired_plot(without: Sequence[float], with_samples: Sequence[float]) -> byte
     axes.grid(axis="x", alpha=0.3)
     axes.spines[["top", "right", "left"]].set_visible(False)
     figure.legend(loc="outside upper center", ncols=2, frameon=False, fontsize=9)
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=140)
-    return stream.getvalue()
+    return figure_png(figure)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from synthaug.evaluation.report import Report
+from synthaug.evaluation.report import Report, figure_png
 from synthaug.evaluation.statistics import PairedDifference
 
 
@@ -36,7 +35,7 @@ def gain_curve(curve: Mapping[float, PairedDifference]) -> bytes:
     axes.set_ylabel("gain (points)")
     axes.grid(axis="y", alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
-    return _png(figure)
+    return figure_png(figure)
 
 
 def class_bars(gains: Mapping[str, PairedDifference]) -> bytes:
@@ -56,13 +55,7 @@ def class_bars(gains: Mapping[str, PairedDifference]) -> bytes:
     axes.set_yticks(range(len(shown)), shown)
     axes.set_xlabel("gain in recall (points)")
     axes.spines[["top", "right", "left"]].set_visible(False)
-    return _png(figure)
-
-
-def _png(figure: Any) -> bytes:
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=140)
-    return stream.getvalue()
+    return figure_png(figure)
 
 
 def recommendation_page(found: Mapping[str, Any], rows: Sequence[Sequence[str]]) -> Report:

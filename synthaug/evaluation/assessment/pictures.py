@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from synthaug.evaluation.assessment.inputs import Reals, Samples
 from synthaug.evaluation.assessment.memorisation import Memorisation
 from synthaug.evaluation.assessment.utility import Utility
 from synthaug.evaluation.quality import Fidelity
+from synthaug.evaluation.report import figure_png
 from synthaug.grids import row_grid
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def feature_map(shown: Shown, seed: int = 0) -> bytes:
     axes.set_yticks([])
     axes.spines[["top", "right", "left", "bottom"]].set_visible(False)
     figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize=9, markerscale=2)
-    return _png(figure)
+    return figure_png(figure)
 
 
 def class_bars(fidelity: Fidelity, utility: Utility | None) -> bytes | None:
@@ -114,7 +114,7 @@ def class_bars(fidelity: Fidelity, utility: Utility | None) -> bytes | None:
         recalls[0].set_title("recall of a classifier trained on", fontsize=9, pad=20)
     kid.set_yticks(range(len(names)), [name[:24] for name in names], fontsize=8)
     kid.set_ylim(len(names) - 0.4, -0.6)
-    return _png(figure)
+    return figure_png(figure)
 
 
 def extremes(samples: Samples, shown: Shown) -> Image.Image | None:
@@ -184,9 +184,3 @@ def _bars(axes: Axes, values: dict[str, list[float]], colours: Sequence[str]) ->
     axes.grid(axis="x", alpha=0.3)
     axes.tick_params(labelsize=8)
     axes.spines[["top", "right"]].set_visible(False)
-
-
-def _png(figure: object) -> bytes:
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=130)  # type: ignore[attr-defined] # a matplotlib figure
-    return stream.getvalue()

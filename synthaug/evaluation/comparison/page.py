@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ import numpy as np
 
 from synthaug.evaluation.comparison.claims import Finding
 from synthaug.evaluation.comparison.summary import METRICS, FamilySummary
-from synthaug.evaluation.report import Report
+from synthaug.evaluation.report import Report, figure_png
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -159,6 +158,4 @@ def _strips(families: Sequence[FamilySummary]) -> bytes:
         panel.spines[["top", "right"]].set_visible(False)
     for panel in panels[len(metrics) :]:
         panel.set_visible(False)
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=140)
-    return stream.getvalue()
+    return figure_png(figure)
