@@ -31,6 +31,7 @@ def run(
     ] = "balanced_accuracy",
     holdout: Annotated[float, typer.Option(help="Share of the images that validates.")] = 0.25,
     confirmations: Annotated[int, typer.Option(help="Fresh splits that the winner is measured on.")] = 5,
+    confidence: Annotated[float, typer.Option(help="Of the gain's interval, which has to lie above 0.")] = 0.95,
     seed: Annotated[int, typer.Option(help="Of splits, generators, classifiers and candidates.")] = 0,
     generator_steps: Annotated[int | None, typer.Option(help="Steps of each generator, instead of a time.")] = None,
     generator_settings: Annotated[
@@ -75,6 +76,7 @@ def run(
         metric=metric,  # type: ignore[arg-type] # checked there
         holdout=holdout,
         confirmations=confirmations,
+        confidence=confidence,
         seed=seed,
         generator_steps=generator_steps,
         generator_settings=by_family or None,

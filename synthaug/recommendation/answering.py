@@ -84,6 +84,7 @@ class Answer:
             tried=self.tried,
             best_in_race=self.lead,
             pairs_wanted=self.request.confirmations,
+            confidence=self.request.confidence,
         )
 
     def method(self) -> list[str]:
@@ -100,7 +101,7 @@ class Answer:
             f"The winner against real images alone on {request.confirmations} splits that chose nothing, each with its "
             f"own generator, {max(1, self.seeds_a_split)} classifiers a split and arm. Interval: Student's t, with the "
             "variance corrected for splits that share images (Nadeau & Bengio 2003). Samples are recommended only if "
-            "it lies above 0.",
+            f"that of {100 * request.confidence:g} % lies above 0.",
         ]
         if epochs < 5:
             lines.append(f"{epochs:.1f} epochs are few: with more minutes the answer may differ.")

@@ -44,6 +44,28 @@ def corrected_difference(
     return dataclasses.replace(plain, low=plain.mean - half, high=plain.mean + half)
 
 
+def lower_end(gain: PairedDifference, confidence: float) -> float:
+    """Return the lower end that the interval of a corrected difference has at another confidence.
+
+    Args:
+        gain: From `corrected_difference`, of two splits or more.
+        confidence: Between 0 and 1, exclusive.
+
+    Example:
+        >>> gain = corrected_difference([0.82, 0.84, 0.83], [0.8, 0.81, 0.8], validation_ratio=1 / 3)
+        >>> lower_end(gain, 0.95) == gain.low, lower_end(gain, 0.8) > gain.low
+        (True, True)
+    """
+    from scipy.stats import t
+
+    if gain.low is None:
+        raise ValueError(f"expected the difference of two splits or more, but got {gain.pairs}.")
+    if confidence == gain.confidence:
+        return gain.low
+    quantile, known = (t.ppf((1 + level) / 2, gain.pairs - 1) for level in (confidence, gain.confidence))
+    return gain.mean - (gain.mean - gain.low) * float(quantile / known)
+
+
 def mean_outcome(outcomes: Sequence[Outcome]) -> Outcome:
     """Average the seeds of one split."""
     recall = [

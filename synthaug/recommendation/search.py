@@ -48,6 +48,7 @@ class Request(Config):
     metric: Metric = "balanced_accuracy"
     holdout: float = 0.25
     confirmations: int = 5
+    confidence: float = 0.95
     seed: int = 0
     generator_steps: int | None = None
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from synthaug.evaluation.statistics import PairedDifference
+from synthaug.recommendation.confirmation import lower_end
 from synthaug.recommendation.space import Candidate, ClassSets
 
 _FAMILIES = {"vae": "VAE", "gan": "GAN", "vaegan": "VAE-GAN"}
@@ -81,6 +82,7 @@ def answer(
     tried: int,
     best_in_race: float | None,
     pairs_wanted: int,
+    confidence: float,
 ) -> tuple[bool, str]:
     """Return whether to use samples, and the answer in words.
 
@@ -94,6 +96,7 @@ def answer(
         tried: Number of candidates in the race.
         best_in_race: Mean difference of the best candidate in the race.
         pairs_wanted: Fresh splits that an answer takes.
+        confidence: Of the interval that has to lie above 0 for a yes.
     """
     measure = metric.replace("_", " ")
     alone = f"Train on real images alone: augmentation {base['augmentation']}, learning rate {base['learning_rate']:g}"
@@ -115,12 +118,13 @@ def answer(
             f"No answer in the time given: to {words} looked best, but there was time to look at {done} of "
             f"{pairs_wanted} fresh splits only. Give more minutes. {alone}"
         )
-    if gain.low <= 0:
+    if lower_end(gain, confidence) <= 0:
         return False, (
             f"No, not for your data, as far as can be told: to {words} looked best, but on fresh splits it came to "
-            f"{plus_minus(gain)} of {measure}, and the interval includes 0. {alone}"
+            f"{plus_minus(gain)} of {measure}, and the {100 * confidence:g} % interval includes 0. {alone}"
         )
-    return True, (f"Yes: {words}: {plus_minus(gain)} of {measure}. {class_words(gains)}".strip())
+    doubt = "" if gain.low > 0 else f" Of that {100 * confidence:g} % is sure, not {100 * gain.confidence:g} %."
+    return True, (f"Yes: {words}: {plus_minus(gain)} of {measure}.{doubt} {class_words(gains)}".strip())
 
 
 def table_rows(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from synthaug.evaluation.statistics import paired_difference
-from synthaug.recommendation.confirmation import class_differences, corrected_difference
+from synthaug.recommendation.confirmation import class_differences, corrected_difference, lower_end
 from synthaug.recommendation.halving import affordable_entries, plan_rungs, runs_needed, successive_halving
 from synthaug.recommendation.space import RATIOS, Arm, Candidate, ClassSets, candidates, class_sets
 from synthaug.recommendation.trial import Outcome
@@ -112,6 +112,7 @@ def test_real_images_alone_are_tuned_over_what_the_user_left_open():
 
 def test_few_tries_are_no_answer():
     given = {"sets": ClassSets(None, None), "gain": None, "gains": {}, "metric": "accuracy", "pairs_wanted": 5}
+    given |= {"confidence": 0.95}
     base = {"augmentation": "none", "learning_rate": 1e-3}
     for tried, start in ((0, "No answer"), (2, "No answer"), (3, "No, not for your data")):
         lead = -0.02 if tried else None
@@ -123,4 +124,19 @@ def test_few_tries_are_no_answer():
     doubtful = corrected_difference([0.8, 0.9, 0.7, 0.8, 0.8], [0.8, 0.8, 0.8, 0.7, 0.8], validation_ratio=0.3)
     recommended, words = answer(winner=Candidate(), base=base, tried=9, best_in_race=0.02, **given | {"gain": doubtful})
     assert not recommended
-    assert "the interval includes 0" in words
+    assert "the 95 % interval includes 0" in words
+
+
+def test_a_bolder_user_takes_a_gain_that_is_likely_but_not_sure():
+    gain = corrected_difference([0.83, 0.84, 0.81, 0.82, 0.83], [0.8, 0.8, 0.8, 0.8, 0.82], validation_ratio=1 / 3)
+    assert lower_end(gain, 0.95) == gain.low < 0 < lower_end(gain, 0.8)
+    at_80 = corrected_difference(
+        [0.83, 0.84, 0.81, 0.82, 0.83], [0.8, 0.8, 0.8, 0.8, 0.82], validation_ratio=1 / 3, confidence=0.8
+    )
+    assert lower_end(gain, 0.8) == pytest.approx(at_80.low)
+    given = {"sets": ClassSets(None, None), "gain": gain, "gains": {}, "metric": "accuracy", "pairs_wanted": 5}
+    given |= {"base": {"augmentation": "none", "learning_rate": 1e-3}, "tried": 9, "best_in_race": 0.02}
+    assert not answer(winner=Candidate(), confidence=0.95, **given)[0]
+    recommended, words = answer(winner=Candidate(), confidence=0.8, **given)
+    assert recommended
+    assert "80 % is sure, not 95 %" in words

@@ -158,6 +158,7 @@ def test_validation_images_never_reach_a_generator(world, tmp_path, monkeypatch)
         ({"minutes": 0}, "minutes"),
         ({"ratios": (-1,)}, "ratios"),
         ({"confirmations": 2}, "confirmations"),
+        ({"confidence": 1.0}, "confidence"),
         ({"metric": "auc"}, "metric"),
         ({"families": ("vea",)}, "vae"),
         ({"learning_rte": 1}, "learning_rate"),
