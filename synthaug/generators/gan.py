@@ -4,7 +4,8 @@ The game is relativistic: the discriminator is to score a real image above a gen
 generator the other way round (see `synthaug.generators.adversarial`). The discriminator looks through a pretrained
 network (Sauer et al. 2021, projected GANs), or is trained from scratch under gradient penalties (Huang et al. 2024,
 R3GAN). Left alone, a generator may make one and the same image of a class; a term holds its samples to the variety of
-the real images.
+the real images. And at first a discriminator's advice is worth little: another term leads the generator straight to the
+colours, places and features that real images have on average (Salimans et al. 2016, feature matching).
 """
 
 from __future__ import annotations
@@ -31,19 +32,23 @@ class GANConfig(AdversarialConfig):
         class_dim: Length of a class's condition vector.
         diversity: Weight of the term that keeps samples of a class as different from each other as its real images
             are (after Mao et al. 2019, mode seeking GANs); it vanishes where they are. 0 for none.
+        matching: Weight of the term that draws mean and spread of the samples' pixels and of their features in the
+            discriminator to those of real images; 0 for none.
     """
 
     latent_dim: int = 64
     width: int = 48
     class_dim: int = 32
     diversity: float = 5.0
+    matching: float = 3.0
 
     def validate(self) -> None:
         """Check the ranges."""
         super().validate()
         for name in ("latent_dim", "width", "class_dim"):
             self.require(getattr(self, name) >= 1, name, "a whole number of 1 or more")
-        self.require(self.diversity >= 0, "diversity", "a number of 0 or more")
+        for name in ("diversity", "matching"):
+            self.require(getattr(self, name) >= 0, name, "a number of 0 or more")
 
 
 @register_family("gan")
@@ -118,18 +123,49 @@ class GANObjective(Objective):
         return discriminate(self.discriminator, self.generator.config, images, fakes, labels, step)
 
     def generator_loss(self, images: Tensor, labels: Tensor, step: int) -> dict[str, Tensor]:
-        """Return ``loss``: samples are to score above real images; and ``sameness``: what they lack in variety."""
+        """Return ``loss``: samples are to score above real images; and what the other terms come to.
+
+        These are ``sameness``, what samples lack in variety, and ``mismatch`` of their statistics with real images'.
+        """
         config = self.generator.config
         fakes = self._fakes(labels)
-        loss = pretend(self.discriminator, config, images, fakes, labels)
-        if not config.diversity:
-            return {"loss": loss}
-        sameness = lacking_variety(fakes, self._fakes(labels), images, labels)
-        return {"loss": loss + config.diversity * sameness, "sameness": sameness.detach()}
+        losses = {"loss": pretend(self.discriminator, config, images, fakes, labels)}
+        if config.diversity:
+            losses["sameness"] = lacking_variety(fakes, self._fakes(labels), images, labels)
+            losses["loss"] = losses["loss"] + config.diversity * losses["sameness"]
+        if config.matching:
+            losses["mismatch"] = self._mismatch(fakes, images)
+            losses["loss"] = losses["loss"] + config.matching * losses["mismatch"]
+        return losses
+
+    def _mismatch(self, fakes: Tensor, images: Tensor) -> Tensor:
+        with torch.no_grad():
+            wanted = self.discriminator.activations(images)
+        features = zip(self.discriminator.activations(fakes), wanted, strict=True)
+        small = [F.avg_pool2d(part, 4, ceil_mode=True) for part in (fakes, images)]
+        return statistics_apart(*small) + torch.stack([statistics_apart(*maps) for maps in features]).mean()
 
     def _fakes(self, labels: Tensor) -> Tensor:
         noise = torch.randn(len(labels), self.generator.config.latent_dim, device=labels.device)
         return self.generator.reconstruct(noise, labels)
+
+
+def statistics_apart(fakes: Tensor, images: Tensor) -> Tensor:
+    """Return how far mean and standard deviation at each place are apart, relative to the size of the real values.
+
+    Args:
+        fakes: Pixels or features of a batch of samples, (B, C, H, W).
+        images: The same of real images.
+
+    Example:
+        >>> images = torch.rand(8, 3, 4, 4)
+        >>> statistics_apart(images.flip(0), images).item() < 1e-9, statistics_apart(-images, images).item() > 1
+        (True, True)
+    """
+    fakes, images = fakes.float(), images.float()
+    means = fakes.mean(0) - images.mean(0)
+    spreads = fakes.std(0, correction=0) - images.std(0, correction=0)
+    return (means.square() + spreads.square()).mean() / images.square().mean().clamp(min=1e-6)
 
 
 def lacking_variety(fakes: Tensor, others: Tensor, images: Tensor, labels: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from synthaug.errors import ConfigError
 from synthaug.generators import make_generator
 from synthaug.generators.adversarial import discriminate, pretend
-from synthaug.generators.gan import GAN, GANConfig, lacking_variety
+from synthaug.generators.gan import GAN, GANConfig, lacking_variety, statistics_apart
 from synthaug.generators.priors import MixturePrior
 from synthaug.generators.vae import VAE, VAEConfig
 from synthaug.networks import Discriminator
@@ -84,7 +84,8 @@ def test_normal_prior_on_request() -> None:
 
 
 def test_relativistic_loss_is_log_two_between_equals() -> None:
-    gan = GAN(GANConfig(width=8, discriminator="resnet", gamma=0.0, diversity=0.0), ["a", "b"], (1, 8, 8))
+    bare = GANConfig(width=8, discriminator="resnet", gamma=0.0, diversity=0.0, matching=0.0)
+    gan = GAN(bare, ["a", "b"], (1, 8, 8))
     objective = gan.objective()
     for parameter in objective.discriminator.parameters():
         torch.nn.init.zeros_(parameter)
@@ -166,16 +167,33 @@ def test_variety_is_held_to_that_of_the_real_images_of_the_class() -> None:
     assert lacking_variety(varied, varied, images, torch.arange(64)) == 0, "no two of a class to hold to"
 
 
-def test_the_sameness_of_samples_counts_in_the_generators_loss() -> None:
+def test_statistics_of_samples_are_held_to_those_of_real_images() -> None:
+    random = torch.Generator().manual_seed(0)
+    images = torch.randn(512, 1, 4, 4, generator=random)
+    others = torch.randn(512, 1, 4, 4, generator=random)
+    assert statistics_apart(others, images) < 0.02
+    assert statistics_apart(others + 2, images).item() == pytest.approx(4, abs=0.5), "the mean is off by 2"
+    assert statistics_apart(3 * others, images).item() == pytest.approx(4, abs=0.5), "the spread is off by 2"
+    same = torch.zeros(512, 1, 4, 4, requires_grad=True)
+    statistics_apart(same, images).backward()
+    assert torch.isfinite(torch.as_tensor(same.grad)).all(), "samples that are all the same"
+
+
+def test_sameness_and_mismatch_of_samples_count_in_the_generators_loss() -> None:
     losses = []
     for weight in (0.0, 2.0):
-        gan = GAN(
-            GANConfig(width=8, discriminator="resnet", discriminator_width=8, diversity=weight), ["a", "b"], (1, 8, 8)
-        )
         torch.manual_seed(0)
-        losses.append(gan.objective().phases()[1].loss(IMAGES, LABELS, 0))
-    assert "sameness" not in losses[0]
-    assert losses[1]["loss"] >= 2 * losses[1]["sameness"] > 0
+        config = GANConfig(
+            width=8, discriminator="resnet", discriminator_width=8, diversity=weight, matching=1.5 * weight, augment=()
+        )
+        objective = GAN(config, ["a", "b"], (1, 8, 8)).objective()
+        torch.manual_seed(0)
+        losses.append(objective.phases()[1].loss(IMAGES, LABELS, 0))
+    bare, full = losses
+    assert set(bare) == {"loss"}
+    torch.testing.assert_close(full["loss"], bare["loss"] + 2 * full["sameness"] + 3 * full["mismatch"])
+    assert full["sameness"] > 0
+    assert full["mismatch"] > 0
 
 
 def test_augmentations_are_checked() -> None:
