@@ -10,6 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 import synthaug
 from synthaug.curation.reference import Reference, ReferenceConfig
 from synthaug.data import ImageDataset
@@ -93,16 +95,16 @@ class Experiment:
         self, generator: synthaug.Generator, curated: Mapping[str, Any]
     ) -> tuple[synthaug.Generator, dict[str, Any]]:
         """Return the generator at the temperature whose samples, a few, teach most about real training images."""
-        number = self.plan["choice"]["images_per_class"]
-        judge = self.train.subset(
-            [row for label in range(len(self.train.classes)) for row in self._first(label, number)]
-        )
+        choice = self.plan["choice"]
+        labels = range(len(self.train.classes))
+        first = [np.flatnonzero(self.train.labels == label)[: choice["images_per_class"]] for label in labels]
+        judge = self.train.subset(np.concatenate(first))
+        counts: dict[str | int, int] = dict.fromkeys(generator.classes, choice["samples_per_class"])
+        settings = self.plan["classifier"] | {"steps": choice["steps"]}
         scores = {}
         for temperature in curated["temperatures"]:
-            counts: dict[str | int, int] = dict.fromkeys(generator.classes, self.plan["choice"]["samples_per_class"])
             bank = self._draw(generator.with_sampling(temperature=temperature), counts, curated, self.work / "choice")
             source = ImageDataset.from_arrays(bank.images, bank.labels, bank.classes, name="choice")
-            settings = self.plan["classifier"] | {"steps": self.plan["choice"]["steps"]}
             scores[temperature] = train_classifier(source, judge, seed=self.seed, **settings).accuracy
         best = max(scores, key=lambda temperature: scores[temperature])
         accuracies = {str(temperature): round(score, 4) for temperature, score in scores.items()}
@@ -110,9 +112,6 @@ class Experiment:
             "temperature": best,
             "accuracy_on_training_images": accuracies,
         }
-
-    def _first(self, label: int, number: int) -> list[int]:
-        return [row for row, of in enumerate(self.train.labels) if of == label][:number]
 
     def _bank(
         self, name: str, generator: synthaug.Generator, curated: Mapping[str, Any] | None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -39,7 +39,7 @@ class PairedDifference:
     differences: tuple[float, ...]
 
     @property
-    def verdict(self) -> str:
+    def verdict(self) -> Literal["better", "worse", "unclear"]:
         """``"better"`` or ``"worse"`` when the interval excludes 0, else ``"unclear"``."""
         if self.low is None or self.high is None:
             return "unclear"

@@ -86,5 +86,5 @@ def tune(
 
 def mean_recalls(found: Sequence[Sequence[float | None]], classes: int) -> tuple[float | None, ...]:
     """Return the mean recall of each class over several outcomes, leaving out where it is unknown."""
-    known = [[row[label] for row in found if row and row[label] is not None] for label in range(classes)]
-    return tuple(float(np.mean(values)) if values else None for values in known)  # type: ignore[arg-type] # no None left
+    known = [[one for row in found if row and (one := row[label]) is not None] for label in range(classes)]
+    return tuple(float(np.mean(values)) if values else None for values in known)

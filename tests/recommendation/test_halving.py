@@ -111,8 +111,8 @@ def test_real_images_alone_are_tuned_over_what_the_user_left_open():
 
 
 def test_few_tries_are_no_answer():
-    given = {"sets": ClassSets(None, None), "gain": None, "gains": {}, "metric": "accuracy", "pairs_wanted": 5}
-    given |= {"confidence": 0.95}
+    given = {"sets": ClassSets(None, None), "gain": None, "gains": {}, "metric": "accuracy"}
+    given |= {"pairs_wanted": 5, "confidence": 0.95}
     base = {"augmentation": "none", "learning_rate": 1e-3}
     for tried, start in ((0, "No answer"), (2, "No answer"), (3, "No, not for your data")):
         lead = -0.02 if tried else None

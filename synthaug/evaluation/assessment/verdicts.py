@@ -80,7 +80,7 @@ def _on_utility(utility: Utility) -> Finding:
         f"{100 * utility.mean('both'):.1f} % with samples added: {100 * gain.mean:+.1f} points ({interval}). "
         f"With samples alone {100 * utility.mean('samples'):.1f} %."
     )
-    return Finding("utility", gain.verdict, words, detail)  # type: ignore[arg-type] # one of the three
+    return Finding("utility", gain.verdict, words, detail)
 
 
 def _on_copies(memorisation: Memorisation, samples: int, held_out: int) -> Finding:
