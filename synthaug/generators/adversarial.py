@@ -3,12 +3,13 @@
 The game is relativistic (Jolicoeur-Martineau 2019): a real image is to score above a generated one of the same class.
 Zero-centred gradient penalties on real and generated images (R1 and R2) make it converge locally (Huang et al. 2024,
 R3GAN); differentiable augmentation keeps small training sets from being memorised (Zhao et al. 2020, DiffAugment).
+In a step the generator moves first, and the discriminator then judges the very images it moved with.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -70,43 +71,70 @@ def discriminator_of(
     )
 
 
+class Seen(NamedTuple):
+    """Images as the players see them; both look at the same ones in a step.
+
+    Attributes:
+        images: Augmented, (B, C, H, W).
+        maps: Feature maps of the discriminator, (B, C, h, w) each.
+    """
+
+    images: Tensor
+    maps: list[Tensor]
+
+    def rows(self, index: Tensor) -> Seen:
+        """Choose and order images."""
+        return Seen(self.images[index], [features[index] for features in self.maps])
+
+    def detach(self) -> Seen:
+        """Cut off from who made the images."""
+        return Seen(self.images.detach(), [features.detach() for features in self.maps])
+
+
+def look(discriminator: Discriminator, config: AdversarialConfig, images: Tensor) -> Seen:
+    """Augment images (B, C, H, W) in [-1, 1] as the settings say, and look at them through the discriminator."""
+    images = diff_augment(images, config.augment)
+    return Seen(images, discriminator.activations(images))
+
+
+def pretend(discriminator: Discriminator, real: Seen, fake: Seen, labels: Tensor) -> Tensor:
+    """Return the loss, a scalar, of who made the fake images: they are to score above the real ones, one by one."""
+    with torch.no_grad():
+        real_scores = discriminator.judge(real.maps, labels).float()
+    return F.softplus(real_scores - discriminator.judge(fake.maps, labels).float()).mean()
+
+
 def discriminate(
-    discriminator: Discriminator,
-    config: AdversarialConfig,
-    images: Tensor,
-    fakes: Tensor,
-    labels: Tensor,
-    step: int,
+    discriminator: Discriminator, config: AdversarialConfig, real: Seen, fake: Seen, labels: Tensor, step: int
 ) -> dict[str, Tensor]:
     """Return the discriminator's ``loss``, the mean ``margin`` of real over fake, and the ``penalty`` when it is due.
 
     Args:
-        discriminator: Gives scores (B, S), one for each of its heads.
+        discriminator: Gives scores (B, S), one for each of its heads. If it trains its features, it looks anew.
         config: Of the game.
-        images: Real images, (B, C, H, W) in [-1, 1].
-        fakes: Generated ones of the same classes.
+        real: Images of the dataset.
+        fake: Generated ones of the same classes.
         labels: (B,).
         step: Says whether the penalty is due.
     """
-    due = discriminator.wants_penalty and config.gamma > 0 and step % config.penalty_every == 0
-    real = diff_augment(images, config.augment).detach().requires_grad_(due)
-    fake = diff_augment(fakes, config.augment).detach().requires_grad_(due)
-    scores = discriminator(torch.cat([real, fake]), torch.cat([labels, labels])).float()
-    margin = scores[: len(labels)] - scores[len(labels) :]
-    losses = {"loss": F.softplus(-margin).mean(), "margin": margin.mean().detach()}
+    twice = torch.cat([labels, labels])
+    if not discriminator.trains_features:
+        pairs = zip(real.maps, fake.detach().maps, strict=True)
+        scores = discriminator.judge([torch.cat(pair) for pair in pairs], twice).float()
+        return _relativistic(scores)
+    due = config.gamma > 0 and step % config.penalty_every == 0
+    shown = [images.detach().requires_grad_(due) for images in (real.images, fake.images)]
+    scores = discriminator(torch.cat(shown), twice).float()
+    losses = _relativistic(scores)
     if due:
-        gradients = torch.autograd.grad(scores.sum(), (real, fake), create_graph=True)
+        gradients = torch.autograd.grad(scores.sum(), shown, create_graph=True)
         penalty = sum((gradient.square().sum((1, 2, 3)).mean() for gradient in gradients), torch.zeros(()))
         losses["loss"] = losses["loss"] + 0.5 * config.gamma * config.penalty_every * penalty
         losses["penalty"] = penalty.detach()
     return losses
 
 
-def pretend(
-    discriminator: Discriminator, config: AdversarialConfig, images: Tensor, fakes: Tensor, labels: Tensor
-) -> Tensor:
-    """Return the loss, a scalar, of who made ``fakes``: they are to score above the real images."""
-    with torch.no_grad():
-        real_scores = discriminator(diff_augment(images, config.augment), labels).float()
-    fake_scores = discriminator(diff_augment(fakes, config.augment), labels).float()
-    return F.softplus(real_scores - fake_scores).mean()
+def _relativistic(scores: Tensor) -> dict[str, Tensor]:
+    """Return loss and margin of scores (2 B, S), those of the real images first."""
+    real, fake = scores.chunk(2)
+    return {"loss": F.softplus(fake - real).mean(), "margin": (real - fake).mean().detach()}

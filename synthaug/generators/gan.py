@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from synthaug.generators.adversarial import AdversarialConfig, discriminate, discriminator_of, pretend
+from synthaug.generators.adversarial import AdversarialConfig, Seen, discriminate, discriminator_of, look, pretend
 from synthaug.generators.base import Generator, Objective, Phase, Precision
 from synthaug.generators.registry import register_family
 from synthaug.networks import ClassEmbedding, Decoder
@@ -108,19 +108,14 @@ class GANObjective(Objective):
     def __init__(self, generator: GAN) -> None:
         super().__init__(generator)
         self.discriminator = discriminator_of(generator.config, generator.image_shape, generator.classes)
+        self._seen: tuple[Seen, Seen]
 
     def phases(self) -> tuple[Phase, ...]:
-        """Discriminator first, then generator; without momentum, as the game rotates."""
+        """Generator first, then discriminator; without momentum, as the game rotates."""
         return (
-            Phase("discriminator", (self.discriminator,), self.discriminator_loss, 5e-4, betas=(0.0, 0.99)),
             Phase("generator", (self.generator,), self.generator_loss, 5e-4, betas=(0.0, 0.99)),
+            Phase("discriminator", (self.discriminator,), self.discriminator_loss, 5e-4, betas=(0.0, 0.99)),
         )
-
-    def discriminator_loss(self, images: Tensor, labels: Tensor, step: int) -> dict[str, Tensor]:
-        """Return ``loss``, the mean ``margin`` of real over generated images, and the ``penalty`` when it is due."""
-        with torch.no_grad():
-            fakes = self._fakes(labels)
-        return discriminate(self.discriminator, self.generator.config, images, fakes, labels, step)
 
     def generator_loss(self, images: Tensor, labels: Tensor, step: int) -> dict[str, Tensor]:
         """Return ``loss``: samples are to score above real images; and what the other terms come to.
@@ -128,26 +123,29 @@ class GANObjective(Objective):
         These are ``sameness``, what samples lack in variety, and ``mismatch`` of their statistics with real images'.
         """
         config = self.generator.config
-        fakes = self._fakes(labels)
-        losses = {"loss": pretend(self.discriminator, config, images, fakes, labels)}
+        noise = torch.randn(len(labels), config.latent_dim, device=labels.device)
+        fakes = self.generator.reconstruct(noise, labels)
+        fake = look(self.discriminator, config, fakes)
+        with torch.no_grad():
+            real = look(self.discriminator, config, images)
+        self._seen = real, fake.detach()
+        losses = {"loss": pretend(self.discriminator, real, fake, labels)}
+        small = [F.avg_pool2d(part, 4, ceil_mode=True) for part in (fakes, images)]
         if config.diversity:
-            losses["sameness"] = lacking_variety(fakes, self._fakes(labels), images, labels)
+            losses["sameness"] = lacking_variety(*small, labels)
             losses["loss"] = losses["loss"] + config.diversity * losses["sameness"]
         if config.matching:
-            losses["mismatch"] = self._mismatch(fakes, images)
+            features = [statistics_apart(*maps) for maps in zip(fake.maps, real.maps, strict=True)]
+            losses["mismatch"] = statistics_apart(*small) + torch.stack(features).mean()
             losses["loss"] = losses["loss"] + config.matching * losses["mismatch"]
         return losses
 
-    def _mismatch(self, fakes: Tensor, images: Tensor) -> Tensor:
-        with torch.no_grad():
-            wanted = self.discriminator.activations(images)
-        features = zip(self.discriminator.activations(fakes), wanted, strict=True)
-        small = [F.avg_pool2d(part, 4, ceil_mode=True) for part in (fakes, images)]
-        return statistics_apart(*small) + torch.stack([statistics_apart(*maps) for maps in features]).mean()
+    def discriminator_loss(self, images: Tensor, labels: Tensor, step: int) -> dict[str, Tensor]:
+        """Return ``loss``, the mean ``margin`` of real over generated images, and the ``penalty`` when it is due.
 
-    def _fakes(self, labels: Tensor) -> Tensor:
-        noise = torch.randn(len(labels), self.generator.config.latent_dim, device=labels.device)
-        return self.generator.reconstruct(noise, labels)
+        The images are those that `generator_loss` made in this step.
+        """
+        return discriminate(self.discriminator, self.generator.config, *self._seen, labels, step)
 
 
 def statistics_apart(fakes: Tensor, images: Tensor) -> Tensor:
@@ -168,28 +166,24 @@ def statistics_apart(fakes: Tensor, images: Tensor) -> Tensor:
     return (means.square() + spreads.square()).mean() / images.square().mean().clamp(min=1e-6)
 
 
-def lacking_variety(fakes: Tensor, others: Tensor, images: Tensor, labels: Tensor) -> Tensor:
+def lacking_variety(fakes: Tensor, images: Tensor, labels: Tensor) -> Tensor:
     """Return by which share samples of a class differ less from each other than its real images do: a scalar, 0 to 1.
 
-    Images are compared at a quarter of their size, where differences are of shape and shade and not of noise.
-
     Args:
-        fakes: Samples, (B, C, H, W).
-        others: Other samples of the same classes, (B, C, H, W).
+        fakes: Samples, (B, C, H, W); small ones, as differences are to be of shape and shade and not of noise.
         images: Real images of the same classes, (B, C, H, W); without two of one class there is nothing to hold to.
         labels: (B,).
 
     Example:
-        >>> images, labels = torch.rand(4, 1, 8, 8), torch.tensor([0, 0, 1, 1])
-        >>> lacking_variety(images, images, images, labels).item()
+        >>> images, labels = torch.rand(4, 1, 2, 2), torch.tensor([0, 0, 1, 1])
+        >>> lacking_variety(torch.zeros(4, 1, 2, 2), images, labels).item()
         1.0
     """
-    small = [F.avg_pool2d(part, 4, ceil_mode=True).flatten(1) for part in (fakes, others, images)]
     same = labels[:, None] == labels[None]
     same.fill_diagonal_(False)
     if not same.any():
         return fakes.sum() * 0.0
-    wanted = (torch.cdist(small[2], small[2], p=1) * same).sum(1) / same.sum(1).clamp(min=1)
-    found = (small[0] - small[1]).abs().sum(1)
+    flat = [part.float().flatten(1) for part in (fakes, images)]
+    found, wanted = ((torch.cdist(part, part, p=1) * same).sum(1) / same.sum(1).clamp(min=1) for part in flat)
     held = wanted > 0  # by images that have a companion of their class
     return F.relu(1 - found[held].mean() / wanted[held].mean()) if held.any() else fakes.sum() * 0.0

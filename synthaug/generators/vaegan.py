@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from synthaug.generators.adversarial import AdversarialConfig, discriminate, discriminator_of, pretend
+from synthaug.generators.adversarial import AdversarialConfig, Seen, discriminate, discriminator_of, look, pretend
 from synthaug.generators.base import Phase
 from synthaug.generators.registry import register_family
 from synthaug.generators.vae import VAE, VAEConfig, VAEObjective, reparameterise
@@ -65,20 +65,14 @@ class VAEGANObjective(VAEObjective):
     def __init__(self, generator: VAEGAN) -> None:
         super().__init__(generator)
         self.discriminator = discriminator_of(generator.config, generator.image_shape, generator.classes)
+        self._seen: tuple[Seen, Seen]
 
     def phases(self) -> tuple[Phase, ...]:
-        """Discriminator first, without momentum, as the game rotates; then the VAE."""
+        """The VAE first; then the discriminator, without momentum, as the game rotates."""
         return (
-            Phase("discriminator", (self.discriminator,), self.discriminator_loss, 5e-4, betas=(0.0, 0.99)),
             Phase("vae", (self.generator,), self.generator_loss, 5e-4, betas=(0.5, 0.99)),
+            Phase("discriminator", (self.discriminator,), self.discriminator_loss, 5e-4, betas=(0.0, 0.99)),
         )
-
-    def discriminator_loss(self, images: Tensor, labels: Tensor, step: int) -> dict[str, Tensor]:
-        """Return ``loss``, the mean ``margin`` of real over generated images, and the ``penalty`` when it is due."""
-        with torch.no_grad():
-            restored = torch.tanh(self.generator.logits(reparameterise(self.generator.encode(images, labels)), labels))
-            fakes = self._half_sampled(restored, labels)
-        return discriminate(self.discriminator, self.generator.config, images, fakes, labels, step)
 
     def generator_loss(self, images: Tensor, labels: Tensor, step: int) -> dict[str, Tensor]:
         """Return the VAE's losses and ``adversarial`` and ``features``, the two that the discriminator gives."""
@@ -88,20 +82,36 @@ class VAEGANObjective(VAEObjective):
         logits = self.generator.logits(reparameterise(posterior), labels)
         losses = self.with_kl(self.reconstruction(logits, images), posterior, step)
         restored = torch.tanh(logits)
-        adversarial = pretend(self.discriminator, config, images, self._half_sampled(restored, labels), labels)
+        z = torch.randn(len(labels), self.generator.latent_size, device=labels.device)[1::2]
+        shown = look(self.discriminator, config, torch.cat([restored, self.generator.reconstruct(z, labels[1::2])]))
         with torch.no_grad():
-            wanted = self.discriminator.activations(images)
-        features = self._feature_distance(self.discriminator.activations(restored), wanted)
+            real = look(self.discriminator, config, images)
+        # Every other reconstruction gives way to a sample from N(0, I), so that both are to look real.
+        judged = torch.arange(len(labels), device=labels.device)
+        judged[1::2] = len(labels) + torch.arange(len(z), device=labels.device)
+        fake = shown.rows(judged)
+        self._seen = real, fake.detach()
+        adversarial = pretend(self.discriminator, real, fake, labels)
+        features = self._feature_distance(*self._unaugmented(restored, images, shown, real))
         loss = losses["loss"] + size * (config.adversarial * adversarial + config.feature_matching * features)
         return losses | {"loss": loss, "adversarial": adversarial.detach(), "features": features.detach()}
 
-    def _half_sampled(self, restored: Tensor, labels: Tensor) -> Tensor:
-        """Replace every other reconstruction by a sample from N(0, I), so that both are to look real."""
-        z = torch.randn(len(labels), self.generator.latent_size, device=labels.device)
-        samples = self.generator.reconstruct(z[1::2], labels[1::2])
-        mixed = restored.clone()
-        mixed[1::2] = samples
-        return mixed
+    def discriminator_loss(self, images: Tensor, labels: Tensor, step: int) -> dict[str, Tensor]:
+        """Return ``loss``, the mean ``margin`` of real over generated images, and the ``penalty`` when it is due.
+
+        The images are those that `generator_loss` made in this step.
+        """
+        return discriminate(self.discriminator, self.generator.config, *self._seen, labels, step)
+
+    def _unaugmented(
+        self, restored: Tensor, images: Tensor, shown: Seen, real: Seen
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """Return features of reconstructions and of their images, which two different augmentations would set apart."""
+        if not self.generator.config.augment:
+            return [features[: len(images)] for features in shown.maps], real.maps
+        with torch.no_grad():
+            wanted = self.discriminator.activations(images)
+        return self.discriminator.activations(restored), wanted
 
     @staticmethod
     def _feature_distance(features: list[Tensor], wanted: list[Tensor]) -> Tensor:

@@ -18,18 +18,23 @@ class Discriminator(nn.Module, ABC):
     """Scores images of known classes with one or more heads.
 
     Attributes:
-        wants_penalty: Whether the game needs gradient penalties to converge with it.
+        trains_features: Whether `activations` are trained too. The game then needs gradient penalties to converge;
+            where they stay as they are, those of an image serve both players.
     """
 
-    wants_penalty: ClassVar[bool] = True
+    trains_features: ClassVar[bool] = True
 
-    @abstractmethod
     def forward(self, images: Tensor, labels: Tensor) -> Tensor:
         """Map images (B, C, H, W) and labels (B,) to scores (B, heads); higher means more real."""
+        return self.judge(self.activations(images), labels)
 
     @abstractmethod
     def activations(self, images: Tensor) -> list[Tensor]:
-        """Return the feature maps of images (B, C, H, W), by which two images can be compared."""
+        """Return the feature maps of images (B, C, H, W), the largest first, by which two images can be compared."""
+
+    @abstractmethod
+    def judge(self, maps: list[Tensor], labels: Tensor) -> Tensor:
+        """Map the feature maps of images and labels (B,) to scores (B, heads)."""
 
 
 def make_discriminator(
@@ -88,12 +93,12 @@ class ProjectionDiscriminator(Discriminator):
         # The backbone's map is flattened, so the vectors are scaled to keep scores of order one for any image size.
         self.scale = features**-0.5
 
-    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Map images (B, C, H, W) and labels (B,) to scores (B, 1); higher means more real."""
-        vector = self.project(self.backbone(images))
-        scores: Tensor = self.score(vector) + (vector * self.embedding(labels)).sum(1, keepdim=True) * self.scale
-        return scores
-
     def activations(self, images: Tensor) -> list[Tensor]:
         """Return the maps after each block, the largest first."""
         return [activation(features) for features in self.backbone.activations(images)]
+
+    def judge(self, maps: list[Tensor], labels: Tensor) -> Tensor:
+        """Map the maps after each block and labels (B,) to scores (B, 1)."""
+        vector = self.project(maps[-1].flatten(1))
+        scores: Tensor = self.score(vector) + (vector * self.embedding(labels)).sum(1, keepdim=True) * self.scale
+        return scores

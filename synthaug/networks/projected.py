@@ -52,7 +52,7 @@ class ProjectedDiscriminator(Discriminator):
         torch.Size([2, 4])
     """
 
-    wants_penalty: ClassVar[bool] = False
+    trains_features: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -73,14 +73,14 @@ class ProjectedDiscriminator(Discriminator):
         )
         self.heads = nn.ModuleList(_Head(width, max(features.shape[2:]), classes) for features in maps)
 
-    def forward(self, images: Tensor, labels: Tensor) -> Tensor:
-        """Map images (B, C, H, W) and labels (B,) to scores (B, 4), one for each scale; higher means more real."""
-        maps = self.mixing(self.activations(images))
-        return torch.cat([head(features, labels) for head, features in zip(self.heads, maps, strict=True)], 1)
-
     def activations(self, images: Tensor) -> list[Tensor]:
         """Return the feature maps of the pretrained network, the finest first."""
         return self.network.maps(images)
+
+    def judge(self, maps: list[Tensor], labels: Tensor) -> Tensor:
+        """Map the pretrained network's feature maps and labels (B,) to scores (B, 4), one for each scale."""
+        mixed = self.mixing(maps)
+        return torch.cat([head(features, labels) for head, features in zip(self.heads, mixed, strict=True)], 1)
 
 
 class RandomMixing(nn.Module):

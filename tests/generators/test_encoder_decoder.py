@@ -77,7 +77,7 @@ def test_long_codes_are_sampled_within_their_principal_components(tmp_path: Path
 def test_perceptual_distance_joins_the_loss_and_stays_out_of_the_weights(family: str) -> None:
     plain, perceptual = (make(family, perceptual=weight).objective() for weight in (0.0, 1.0))
     assert [name for name, _ in plain.named_parameters()] == [name for name, _ in perceptual.named_parameters()]
-    losses = perceptual.phases()[-1].loss(IMAGES, LABELS, 0)
+    losses = perceptual.phases()[0].loss(IMAGES, LABELS, 0)
     assert losses["perceptual"] > 0
     losses["loss"].backward()
 

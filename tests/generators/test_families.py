@@ -8,7 +8,7 @@ import torch
 
 from synthaug.errors import ConfigError
 from synthaug.generators import make_generator
-from synthaug.generators.adversarial import discriminate, pretend
+from synthaug.generators.adversarial import Seen, discriminate, look, pretend
 from synthaug.generators.gan import GAN, GANConfig, lacking_variety, statistics_apart
 from synthaug.generators.priors import MixturePrior
 from synthaug.generators.vae import VAE, VAEConfig
@@ -104,36 +104,82 @@ def test_gradient_penalty_is_that_of_its_definition() -> None:
     weight = torch.randn(64, generator=torch.Generator().manual_seed(0), requires_grad=True)
 
     class Linear(Discriminator):
-        def forward(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-            return images.flatten(1) @ weight[:, None]
-
         def activations(self, images: torch.Tensor) -> list[torch.Tensor]:
             return [images]
 
+        def judge(self, maps: list[torch.Tensor], labels: torch.Tensor) -> torch.Tensor:
+            return maps[0].flatten(1) @ weight[:, None]
+
     objective.discriminator = Linear()
+    objective.generator_loss(IMAGES, LABELS, 0)
     loss = objective.discriminator_loss
     losses = loss(IMAGES, LABELS, 0)
     torch.testing.assert_close(losses["penalty"], 2 * weight.square().sum().detach())
     assert "penalty" not in loss(IMAGES, LABELS, 1)
 
 
-def test_heads_are_paired_each_with_itself() -> None:
+@pytest.mark.parametrize("trained", [False, True])
+def test_heads_are_paired_each_with_itself(trained: bool) -> None:
     """The pairing loss averages over heads; it does not compare one head with another."""
     config = GANConfig(width=8, augment=(), gamma=0.0)
 
     class TwoHeads(Discriminator):
-        def forward(self, images: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-            score = images.mean((1, 2, 3))
-            return torch.stack([score, 100 - score], 1)
+        trains_features = trained
 
         def activations(self, images: torch.Tensor) -> list[torch.Tensor]:
             return [images]
 
-    real, fake = IMAGES[:4], IMAGES[4:]
-    margin = real.mean((1, 2, 3)) - fake.mean((1, 2, 3))
-    expected = torch.nn.functional.softplus(torch.cat([-margin, margin])).mean()
-    torch.testing.assert_close(discriminate(TwoHeads(), config, real, fake, LABELS[:4], 0)["loss"], expected)
-    torch.testing.assert_close(pretend(TwoHeads(), config, real, fake, LABELS[:4]), expected)
+        def judge(self, maps: list[torch.Tensor], labels: torch.Tensor) -> torch.Tensor:
+            score = maps[0].mean((1, 2, 3))
+            return torch.stack([score, 100 - score], 1)
+
+    real, fake = (look(TwoHeads(), config, images) for images in (IMAGES[:4], IMAGES[4:]))
+    margin = IMAGES[:4].mean((1, 2, 3)) - IMAGES[4:].mean((1, 2, 3))
+    losses = discriminate(TwoHeads(), config, real, fake, LABELS[:4], 0)
+    torch.testing.assert_close(losses["loss"], torch.nn.functional.softplus(torch.cat([-margin, margin])).mean())
+    torch.testing.assert_close(losses["margin"], torch.tensor(0.0))
+    torch.testing.assert_close(pretend(TwoHeads(), real, fake, LABELS[:4]), losses["loss"])
+
+
+def test_features_that_stay_as_they_are_are_not_computed_again_for_the_other_player() -> None:
+    looks: list[int] = []
+
+    class Counting(Discriminator):
+        trains_features = False
+
+        def activations(self, images: torch.Tensor) -> list[torch.Tensor]:
+            looks.append(len(images))
+            return [images]
+
+        def judge(self, maps: list[torch.Tensor], labels: torch.Tensor) -> torch.Tensor:
+            return maps[0].mean((1, 2, 3))[:, None]
+
+    for family, seen in (("gan", [8, 8]), ("vaegan", [12, 8])):
+        options = {"width": 8, "latent_dim": 4, "augment": [], "discriminator": "resnet"}
+        objective = make_generator(family, ["a", "b"], (1, 8, 8), options=options).objective()
+        objective.discriminator = Counting()
+        looks.clear()
+        for phase in objective.phases():
+            phase.loss(IMAGES, LABELS, 1)
+        assert looks == seen, "generated images once, real ones once"
+
+
+def test_the_discriminator_judges_the_images_that_the_generator_made() -> None:
+    """And no gradient reaches the generator from it."""
+    for family in ("gan", "vaegan"):
+        options = {"width": 8, "latent_dim": 4, "discriminator": "projected"}
+        objective = make_generator(family, ["a", "b"], (1, 8, 8), options=options).objective()
+        losses = objective.generator_loss(IMAGES, LABELS, 1)
+        (real, fake), game = objective._seen, losses.get("adversarial", losses["loss"])
+        assert isinstance(fake, Seen)
+        assert not fake.images.requires_grad
+        assert not any(features.requires_grad for features in (*fake.maps, *real.maps))
+        scores = [objective.discriminator.judge(seen.maps, LABELS) for seen in (real, fake)]
+        bare = torch.nn.functional.softplus(scores[0] - scores[1]).mean()
+        if family == "vaegan":
+            torch.testing.assert_close(game, bare.detach(), rtol=0.05, atol=0.01)
+        margin = objective.discriminator_loss(IMAGES, LABELS, 1)["margin"]
+        torch.testing.assert_close(margin, (scores[0] - scores[1]).mean().detach(), rtol=0.05, atol=0.02)
 
 
 @pytest.mark.parametrize("family", ["gan", "vaegan"])
@@ -157,14 +203,15 @@ def test_projected_discriminator_plays_the_game(family: str) -> None:
 def test_variety_is_held_to_that_of_the_real_images_of_the_class() -> None:
     random = torch.Generator().manual_seed(0)
     images, labels = torch.rand(64, 1, 8, 8, generator=random), torch.arange(64) % 2
-    varied, others = torch.rand(2, 64, 1, 8, 8, generator=random)
-    assert lacking_variety(varied, others, images, labels) < 0.1
-    assert lacking_variety(varied, varied, images, labels) == 1
-    nearly = varied + 0.5 * (others - varied)
-    assert 0.4 < lacking_variety(varied, nearly, images, labels) < 0.6
-    alike = images[:1].expand(64, -1, -1, -1)
-    assert lacking_variety(varied, varied, alike, labels) == 0, "real images do not vary either"
-    assert lacking_variety(varied, varied, images, torch.arange(64)) == 0, "no two of a class to hold to"
+    varied = torch.rand(64, 1, 8, 8, generator=random)
+    assert lacking_variety(varied, images, labels) < 0.1
+    same = images[:1].expand(64, -1, -1, -1)
+    assert lacking_variety(same, images, labels) == 1
+    apart = same + labels[:, None, None, None]
+    assert lacking_variety(apart, images, labels) == 1, "classes that differ are no variety within one"
+    assert lacking_variety(0.5 * varied, images, labels).item() == pytest.approx(0.5, abs=0.1)
+    assert lacking_variety(varied, same, labels) == 0, "real images do not vary either"
+    assert lacking_variety(varied, images, torch.arange(64)) == 0, "no two of a class to hold to"
 
 
 def test_statistics_of_samples_are_held_to_those_of_real_images() -> None:
@@ -188,7 +235,7 @@ def test_sameness_and_mismatch_of_samples_count_in_the_generators_loss() -> None
         )
         objective = GAN(config, ["a", "b"], (1, 8, 8)).objective()
         torch.manual_seed(0)
-        losses.append(objective.phases()[1].loss(IMAGES, LABELS, 0))
+        losses.append(objective.phases()[0].loss(IMAGES, LABELS, 0))
     bare, full = losses
     assert set(bare) == {"loss"}
     torch.testing.assert_close(full["loss"], bare["loss"] + 2 * full["sameness"] + 3 * full["mismatch"])

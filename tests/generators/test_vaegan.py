@@ -28,7 +28,7 @@ def test_without_its_two_terms_it_is_a_vae() -> None:
     expected = vae.objective().phases()[0].loss(IMAGES, LABELS, 5)
     objective = vaegan.objective()
     torch.manual_seed(3)
-    losses = objective.phases()[1].loss(IMAGES, LABELS, 5)
+    losses = objective.phases()[0].loss(IMAGES, LABELS, 5)
     torch.testing.assert_close(losses["loss"], expected["loss"])
     torch.testing.assert_close(losses["kl"], expected["kl"])
 
@@ -42,7 +42,7 @@ def test_each_term_counts_for_each_value_of_the_image() -> None:
 
 def test_the_discriminator_update_leaves_the_vae_alone_and_the_other_way_round() -> None:
     objective = make().objective()
-    for phase, module in zip(objective.phases(), (objective.discriminator, objective.generator), strict=True):
+    for phase, module in zip(objective.phases(), (objective.generator, objective.discriminator), strict=True):
         objective.zero_grad()
         objective.requires_grad_(False)
         module.requires_grad_(True)

@@ -98,9 +98,15 @@ def test_projected_discriminator_saves_its_mixing_but_not_the_pretrained_network
     torch.testing.assert_close(other.eval()(batch, labels), discriminator.eval()(batch, labels))
 
 
-def test_only_the_discriminator_without_spectral_norm_wants_a_penalty() -> None:
-    assert make("resnet").wants_penalty
-    assert not make("projected").wants_penalty
+@pytest.mark.parametrize("kind", KINDS)
+def test_features_change_by_training_where_it_is_said(kind: str) -> None:
+    discriminator, batch = make(kind), images(2, 1, 10, 12)
+    before = discriminator.activations(batch)
+    for parameter in discriminator.parameters():
+        torch.nn.init.normal_(parameter, std=0.2)
+    after = discriminator.activations(batch)
+    same = all(torch.equal(old, new) for old, new in zip(before, after, strict=True))
+    assert same != discriminator.trains_features
 
 
 def test_unknown_kinds_are_refused() -> None:
