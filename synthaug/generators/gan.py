@@ -132,7 +132,7 @@ class GANObjective(Objective):
         losses = {"loss": pretend(self.discriminator, real, fake, labels)}
         small = [F.avg_pool2d(part, 4, ceil_mode=True) for part in (fakes, images)]
         if config.diversity:
-            losses["sameness"] = lacking_variety(*small, labels)
+            losses["sameness"] = lacking_variety(small[0], small[1], labels)
             losses["loss"] = losses["loss"] + config.diversity * losses["sameness"]
         if config.matching:
             features = [statistics_apart(*maps) for maps in zip(fake.maps, real.maps, strict=True)]

@@ -58,7 +58,7 @@ class VAEGAN(VAE):
 
 
 class VAEGANObjective(VAEObjective):
-    """Two updates a step: the discriminator's, then that of encoder and decoder together."""
+    """Two updates a step: that of encoder and decoder together, then the discriminator's."""
 
     generator: VAEGAN
 
@@ -79,20 +79,21 @@ class VAEGANObjective(VAEObjective):
         config = self.generator.config
         size = images[0].numel()
         posterior = self.generator.encode(images, labels)
-        logits = self.generator.logits(reparameterise(posterior), labels)
-        losses = self.with_kl(self.reconstruction(logits, images), posterior, step)
-        restored = torch.tanh(logits)
-        z = torch.randn(len(labels), self.generator.latent_size, device=labels.device)[1::2]
-        shown = look(self.discriminator, config, torch.cat([restored, self.generator.reconstruct(z, labels[1::2])]))
+        codes = reparameterise(posterior)
+        logits = self.generator.logits(
+            torch.cat([codes, torch.randn_like(codes[1::2])]), torch.cat([labels, labels[1::2]])
+        )
+        losses = self.with_kl(self.reconstruction(logits[: len(labels)], images), posterior, step)
+        shown = look(self.discriminator, config, torch.tanh(logits))
         with torch.no_grad():
             real = look(self.discriminator, config, images)
         # Every other reconstruction gives way to a sample from N(0, I), so that both are to look real.
         judged = torch.arange(len(labels), device=labels.device)
-        judged[1::2] = len(labels) + torch.arange(len(z), device=labels.device)
+        judged[1::2] = torch.arange(len(labels), len(logits), device=labels.device)
         fake = shown.rows(judged)
         self._seen = real, fake.detach()
         adversarial = pretend(self.discriminator, real, fake, labels)
-        features = self._feature_distance(*self._unaugmented(restored, images, shown, real))
+        features = self._feature_distance(*self._unaugmented(torch.tanh(logits[: len(labels)]), images, shown, real))
         loss = losses["loss"] + size * (config.adversarial * adversarial + config.feature_matching * features)
         return losses | {"loss": loss, "adversarial": adversarial.detach(), "features": features.detach()}
 

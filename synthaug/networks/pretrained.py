@@ -7,12 +7,14 @@ The bundled one is EfficientNet-Lite0 (Tan & Le 2019) with its ImageNet weights,
 from __future__ import annotations
 
 import functools
+import itertools
 import math
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from synthaug.errors import ConfigError, DataError, did_you_mean
 
@@ -172,7 +174,31 @@ def _bundled(weights: bool) -> nn.Module:
     network = _create(BUNDLED_MODEL, False)
     if weights:
         network.load_state_dict(bundled_weights())
+    fold_normalisation(network)
     return network
+
+
+def fold_normalisation(network: nn.Module) -> None:
+    """Fold each batch normalisation into the convolution before it, for a frozen network: a third less time backwards.
+
+    Args:
+        network: Of convolutions that are followed by timm's normalisation with activation, as EfficientNets are.
+    """
+    from timm.layers import BatchNormAct2d
+
+    for module in list(network.modules()):
+        children = list(module.named_children())
+        for (_, convolution), (name, norm) in itertools.pairwise(children):
+            if not isinstance(convolution, nn.Conv2d) or not isinstance(norm, BatchNormAct2d):
+                continue
+            if norm.running_mean is None or norm.running_var is None:
+                raise TypeError(f"expected a normalisation {name!r} with running statistics, but it has none.")
+            weight, bias = fuse_conv_bn_weights(
+                convolution.weight, convolution.bias, norm.running_mean, norm.running_var, norm.eps,
+                norm.weight, norm.bias,
+            )  # fmt: skip
+            convolution.weight, convolution.bias = weight, bias
+            setattr(module, name, norm.act)
 
 
 def bundled_weights() -> dict[str, Tensor]:

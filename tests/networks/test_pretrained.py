@@ -4,12 +4,14 @@ import copy
 import pickle
 
 import pytest
+import timm
 import torch
 from sklearn.datasets import load_sample_image
+from timm.layers import BatchNormAct2d
 
 from synthaug.errors import ConfigError, DataError
 from synthaug.networks import PerceptualDistance, load_pretrained
-from synthaug.networks.pretrained import PretrainedNetwork
+from synthaug.networks.pretrained import PretrainedNetwork, fold_normalisation
 
 NETWORKS = ["efficientnet_lite0", "test_resnet", "test_vit", "test_convnext"]
 
@@ -150,3 +152,19 @@ def test_weights_first_loaded_in_inference_mode_pass_gradients_on_later() -> Non
     images = torch.zeros(1, 3, 32, 32, requires_grad=True)
     load_pretrained("test_resnet.r160_in1k", weights=False).pooled(images).sum().backward()
     assert images.grad is not None
+
+
+def test_folding_the_normalisation_changes_time_and_not_features() -> None:
+    torch.manual_seed(0)
+    network = timm.create_model("test_efficientnet", num_classes=0).eval()
+    for module in network.modules():
+        if isinstance(module, BatchNormAct2d):
+            for values in (module.running_mean, module.weight, module.bias):
+                torch.nn.init.normal_(values, 1.0, 0.5)
+            torch.nn.init.uniform_(module.running_var, 0.5, 2.0)
+    folded = copy.deepcopy(network)
+    fold_normalisation(folded)
+    assert any(isinstance(module, BatchNormAct2d) for module in network.modules())
+    assert not any(isinstance(module, BatchNormAct2d) for module in folded.modules())
+    batch = images(2, 3, 64, 64)
+    torch.testing.assert_close(folded(batch), network(batch), rtol=1e-4, atol=1e-4)
