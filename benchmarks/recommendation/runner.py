@@ -39,6 +39,7 @@ def settings(family: str = "vae") -> dict[str, Candidate | None]:
         NEVER: None,
         ALWAYS: Candidate(family, curated=curated, ratio=1, mode="add"),
         "add 1, not curated": Candidate(family, ratio=1, mode="add"),
+        "replace 0.33": Candidate(family, ratio=0.5, mode="replace"),
         "replace 0.5": Candidate(family, ratio=1, mode="replace"),
         "mix 1": Candidate(family, curated=curated, ratio=1, mode="mix"),
         "first 1": Candidate(family, ratio=1, mode="first"),

@@ -170,9 +170,10 @@ def candidates(
     offered = [ratio for ratio in ratios if ratio > 0]
     if number < 1 or not offered or not arms:
         return []
-    one = min(offered, key=lambda ratio: abs(ratio - 1))
+    half, one = (min(offered, key=lambda ratio: abs(ratio - wanted)) for wanted in (0.5, 1))
     some = sets.available[1] if len(sets.available) > 1 else "all"
     usual: list[dict[str, Any]] = [
+        {"mode": "replace", "ratio": half},  # what has gained most often so far, see benchmarks/results/downstream
         {"mode": "add", "curated": curation},
         {"mode": "replace"},
         {"mode": "add", "classes": some},
@@ -182,10 +183,10 @@ def candidates(
         {"mode": "replace", "ratio": min(offered), "sampling": "narrow"},
         {"mode": "add", "ratio": max(offered), "classes": some, "curated": curation},
     ]
-    # The kinds of generators take turns.
+    # The kinds of generators take turns, until each has had every usual setting.
     chosen = []
-    for position, settings in enumerate(usual * len(arms)):
-        arm = arms[position % len(arms)]
+    for (turn, _), (position, settings) in itertools.product(enumerate(arms), enumerate(usual)):
+        arm = arms[(position + turn) % len(arms)]
         if settings.get("sampling"):
             settings = settings | {"sampling": sampling_widths(arm.family)[1]}
         chosen.append(Candidate.from_dict({"ratio": one, **settings, **arm.to_dict()}))

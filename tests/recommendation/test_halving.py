@@ -84,6 +84,17 @@ def test_candidates_are_different_and_the_first_ones_stay_when_there_is_time_for
     assert not any(one.curated for one in candidates(40, arms, sets, curation=False))
 
 
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_every_kind_of_generator_gets_every_usual_setting(number):
+    arms = [Arm("vae"), Arm("diffusion"), Arm("vae", "per_class")][:number]
+    usual = candidates(9, [Arm("vae")], ClassSets(("a",), None))
+    found = candidates(9 * number, arms, ClassSets(("a",), None))
+    for arm in arms:
+        ways = {(one.mode, one.ratio, one.classes, one.curated) for one in found if one.arm == arm}
+        assert ways == {(one.mode, one.ratio, one.classes, one.curated) for one in usual}
+    assert {one.arm for one in found[:number]} == set(arms), "they take turns"
+
+
 @pytest.mark.parametrize("candidate", [Candidate(mode=mode, ratio=4) for mode in ("add", "replace", "mix", "first")])
 def test_a_candidate_says_how_its_samples_enter(candidate):
     policy = candidate.policy(("a",))
