@@ -59,7 +59,8 @@ class Experiment:
             curated = self.plan["curated"].get(name)
             generator, made = self._generator(curated["of"] if curated else name)
             if curated:
-                generator, made["chosen"] = self._choose_temperature(generator, curated)
+                made["chosen"] = self._temperature(name, generator, curated)
+                generator = generator.with_sampling(temperature=made["chosen"]["temperature"])
             bank, drawn = self._bank(name, generator, curated)
             made |= drawn
             source = ImageDataset.from_arrays(bank.images, bank.labels, bank.classes, name=name)
@@ -91,10 +92,19 @@ class Experiment:
             "digest": generator.digest,
         }
 
+    def _temperature(self, name: str, generator: synthaug.Generator, curated: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the temperature that was chosen for this generator, choosing it only once, and how."""
+        about = self.work / f"{name}-temperature.json"
+        asked = {"generator": generator.digest, "seed": self.seed, "curated": dict(curated)}
+        if not about.exists() or {key: read_json(about).get(key) for key in asked} != asked:
+            write_json(about, asked | {"chosen": self._choose_temperature(name, generator, curated)})
+        chosen: dict[str, Any] = read_json(about)["chosen"]
+        return chosen
+
     def _choose_temperature(
-        self, generator: synthaug.Generator, curated: Mapping[str, Any]
-    ) -> tuple[synthaug.Generator, dict[str, Any]]:
-        """Return the generator at the temperature whose samples, a few, teach most about real training images."""
+        self, name: str, generator: synthaug.Generator, curated: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Choose the temperature whose samples, a few, teach most about real training images."""
         choice = self.plan["choice"]
         labels = range(len(self.train.classes))
         first = [np.flatnonzero(self.train.labels == label)[: choice["images_per_class"]] for label in labels]
@@ -103,15 +113,14 @@ class Experiment:
         settings = self.plan["classifier"] | {"steps": choice["steps"]}
         scores = {}
         for temperature in curated["temperatures"]:
-            bank = self._draw(generator.with_sampling(temperature=temperature), counts, curated, self.work / "choice")
+            bank = self._draw(
+                generator.with_sampling(temperature=temperature), counts, curated, self.work / f"{name}-choice"
+            )
             source = ImageDataset.from_arrays(bank.images, bank.labels, bank.classes, name="choice")
             scores[temperature] = train_classifier(source, judge, seed=self.seed, **settings).accuracy
         best = max(scores, key=lambda temperature: scores[temperature])
         accuracies = {str(temperature): round(score, 4) for temperature, score in scores.items()}
-        return generator.with_sampling(temperature=best), {
-            "temperature": best,
-            "accuracy_on_training_images": accuracies,
-        }
+        return {"temperature": best, "accuracy_on_training_images": accuracies}
 
     def _bank(
         self, name: str, generator: synthaug.Generator, curated: Mapping[str, Any] | None

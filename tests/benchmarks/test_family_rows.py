@@ -72,3 +72,15 @@ def test_an_unknown_row_is_refused(words: list[str], capsys: pytest.CaptureFixtu
     with pytest.raises(SystemExit):
         main(["gann", *words])
     assert "expected rows among real, vae, vae-curated" in capsys.readouterr().err
+
+
+def test_a_row_that_was_cut_off_keeps_its_temperature_and_its_bank(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main(words)
+    rows = read_json(tmp_path / "table.json")["rows"]
+    (tmp_path / "work" / "vae-curated.json").unlink()
+    for name in ("_choose_temperature", "_draw"):
+        monkeypatch.setattr(Experiment, name, lambda *_: pytest.fail("what was finished was made again"))
+    main(words)
+    assert read_json(tmp_path / "table.json")["rows"] == rows
