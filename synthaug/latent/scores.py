@@ -190,14 +190,14 @@ def find_score(name: str, *, gradient: bool) -> Score:
 def _imported(module: str, function: str) -> Callable[[Any], Any]:
     sys.path.insert(0, str(Path.cwd()))  # a console script's path lacks it
     try:
-        found = getattr(importlib.import_module(module), function)
+        found: object = getattr(importlib.import_module(module), function)
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"cannot take the score {function!r} from the module {module!r}: {error}.") from error
     finally:
         sys.path.pop(0)
     if not callable(found):
         raise ConfigError(f"expected {module}:{function} to be a function, but it is a {type(found).__name__}.")
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 def evaluate(score: Score, images: Tensor) -> Tensor:

@@ -165,13 +165,13 @@ def _load(name: str, weights: bool) -> nn.Module:
     # Weights made in a caller's inference mode would refuse gradients to all who share them later.
     with torch.random.fork_rng(devices=[]), torch.inference_mode(False):
         torch.manual_seed(0)
-        network = _bundled(weights) if name == BUNDLED else _from_timm(name, weights)
+        network: nn.Module = _bundled(weights) if name == BUNDLED else _from_timm(name, weights)
         return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 
 
 def _bundled(weights: bool) -> nn.Module:
     """Build EfficientNet-Lite0."""
-    network = _create(BUNDLED_MODEL, False)
+    network: nn.Module = _create(BUNDLED_MODEL, False)
     if weights:
         network.load_state_dict(bundled_weights())
     fold_normalisation(network)
@@ -213,7 +213,8 @@ def bundled_weights() -> dict[str, Tensor]:
 
 def _from_timm(name: str, weights: bool) -> nn.Module:
     try:
-        return _create(name, weights)
+        network: nn.Module = _create(name, weights)
+        return network
     except (OSError, RuntimeError, ValueError) as error:
         raise ConfigError(
             f"timm could not load {name!r} with its weights: {error} Check the connection, or use the bundled "
@@ -221,15 +222,15 @@ def _from_timm(name: str, weights: bool) -> nn.Module:
         ) from error
 
 
-def _create(name: str, weights: bool) -> nn.Module:
+def _create(name: str, weights: bool) -> Any:
     import timm
 
     try:  # vision transformers interpolate their position embeddings
-        network: nn.Module = timm.create_model(name, pretrained=weights, dynamic_img_size=True)
-        network.takes_any_size = True  # type: ignore[assignment]
+        network: Any = timm.create_model(name, pretrained=weights, dynamic_img_size=True)
+        network.takes_any_size = True
     except TypeError:
         network = timm.create_model(name, pretrained=weights)
-        network.takes_any_size = False  # type: ignore[assignment]
+        network.takes_any_size = False
     return network
 
 

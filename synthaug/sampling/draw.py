@@ -107,12 +107,16 @@ class ClassSampler(LabelReader):
         if self._order is None:
             rows = [self.bank.indices_of(label) for label in range(len(self.classes))]
             counts = [len(row) for row in rows]
-            # A plain view of the memory map: slicing the map itself costs ten times as much.
-            self._images = np.asarray(self.bank.images)
             self._counts = counts
             self._starts = [sum(counts[:label]) for label in range(len(counts))]
             self._order = np.concatenate(rows) if rows else np.empty(0, np.int64)
         return self._order
+
+    def _plain(self) -> NDArray[np.uint8]:
+        """Return a plain view of the memory map of images: slicing the map itself costs ten times as much."""
+        if self._images is None:
+            self._images = np.asarray(self.bank.images)
+        return self._images
 
     def tables(self) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
         """Rows sorted by class (N,), where each class starts among them, and how many it has."""
@@ -146,18 +150,17 @@ class ClassSampler(LabelReader):
 
     def image(self, row: int, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
         """Return one sample as uint8 (H, W, C), fitted to ``shape`` (C, H, W); do not write into it."""
-        if self._images is None:
-            self._open()
-        image: NDArray[np.uint8] = self._images[row]  # type: ignore[index]
+        images = self._images if self._images is not None else self._plain()
+        image: NDArray[np.uint8] = images[row]
         return image if shape == self.image_shape else fit(image[None], shape)[0]
 
     def images(self, rows: NDArray[np.int64], shape: tuple[int, int, int]) -> NDArray[np.uint8]:
         """Return samples as uint8 (N, H, W, C), fitted to ``shape`` (C, H, W)."""
-        self._open()
+        images = self._plain()
         # Sorted reads, so that a bank larger than memory is walked through in one direction.
         order = np.argsort(rows, kind="stable")
-        gathered = np.empty((len(rows), *self._images.shape[1:]), dtype=np.uint8)  # type: ignore[union-attr]
-        gathered[order] = self._images[rows[order]]  # type: ignore[index]
+        gathered = np.empty((len(rows), *images.shape[1:]), dtype=np.uint8)
+        gathered[order] = images[rows[order]]
         return gathered if shape == self.image_shape else fit(gathered, shape)
 
 
