@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from rich.table import Table
 
-from benchmarks.recommendation.runner import ALWAYS, NEVER, RECOMMENDED
+from benchmarks.recommendation.runner import ALWAYS, NEVER, RECOMMENDED, WINNER
 from synthaug.errors import DataError
 from synthaug.evaluation import describe_environment, paired_difference
 from synthaug.storage import read_json, write_json
@@ -31,9 +31,11 @@ def summarise(results: Path) -> dict[str, Any]:
         groups.setdefault((record["task"]["dataset"], record["task"]["regime"]), []).append(record)
     rows: list[dict[str, Any]] = []
     for (dataset, regime), group in sorted(groups.items()):
+        values = [record["result"]["values"] for record in group]
         means = {
-            name: float(np.mean([record["result"]["values"][name] for record in group]))
-            for name in group[0]["result"]["values"]
+            name: float(np.mean([one[name] for one in values]))
+            for name in values[0]
+            if all(name in one for one in values)  # the winner of the race came later
         }
         cells = [
             {key: record["result"][key] for key in ("recommended", "words", "expected_gain", "values", "seconds")}
@@ -41,9 +43,9 @@ def summarise(results: Path) -> dict[str, Any]:
             for record in group
         ]
         rows.append({"dataset": dataset, "regime": regime, "means": means, "cells": cells})
-    names = rows[0]["means"]
+    names = [name for name in rows[0]["means"] if all(name in row["means"] for row in rows)]
     overall = {name: float(np.mean([row["means"][name] for row in rows])) for name in names}
-    fixed = [name for name in names if name != RECOMMENDED]
+    fixed = [name for name in names if name not in (RECOMMENDED, WINNER)]
     hindsight = max(fixed, key=lambda name: overall[name])
     losses = {f"{row['dataset']} {row['regime']}": row["means"][RECOMMENDED] - row["means"][NEVER] for row in rows}
     return {

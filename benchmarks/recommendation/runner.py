@@ -26,6 +26,9 @@ from synthaug.storage import canonical_json, digest, read_json, write_json
 
 FORMAT = 1
 NEVER, ALWAYS, RECOMMENDED = "never", "always", "recommended"
+WINNER = "winner of the race"
+"""Also where it was not recommended, as it could not be confirmed: that is where a no may be wrong."""
+
 TEST_SEED = 77_000
 """Classifier seeds from here on read test; no seed of a recommendation is that high."""
 
@@ -161,11 +164,15 @@ def run_cell(
             found[label] = values(label, samples, base)
         except DivergenceError:
             found[label] = found[NEVER]
-    found[RECOMMENDED] = (
-        values(RECOMMENDED, {"bank": policy.bank, "policy": policy.policy}, policy.classifier)
-        if policy.recommended
-        else found[NEVER]
-    )
+    found[WINNER] = found[RECOMMENDED] = found[NEVER]
+    if policy.recommended:
+        samples = {"bank": policy.bank, "policy": policy.policy}
+        found[WINNER] = found[RECOMMENDED] = values(RECOMMENDED, samples, policy.classifier)
+    elif advice["winner"]:
+        winner = Candidate.from_dict(advice["winner"])
+        names = sets.names(winner.classes)
+        samples = {"bank": maker.bank(subset, winner, names), "policy": winner.policy(names)}
+        found[WINNER] = values(WINNER, samples, policy.classifier)
     return {
         "values": found,
         "recommended": policy.recommended,

@@ -9,8 +9,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # benchmarks are r
 
 from benchmarks.recommendation import runner
 from benchmarks.recommendation.report import summarise, write_report
-from benchmarks.recommendation.runner import NEVER, RECOMMENDED, Benchmark, run
+from benchmarks.recommendation.runner import ALWAYS, NEVER, RECOMMENDED, WINNER, Benchmark, run
 from synthaug.errors import ConfigError, DataError
+from synthaug.recommendation import Candidate
+from synthaug.storage import read_json, write_json
 
 PLAN = """
 minutes: 0.02
@@ -59,3 +61,28 @@ def test_what_cannot_be_run_or_reported_is_refused(plan, tmp_path):
     plan.write_text(PLAN + "minuts: 3\n")
     with pytest.raises(ConfigError, match="minuts"):
         Benchmark.read(plan)
+
+
+def test_a_winner_that_was_not_confirmed_is_tested_too_and_recommended_is_never(plan, tmp_path, monkeypatch):
+    real = runner.recommend
+
+    def with_winner(data, model, minutes, **options):
+        policy = real(data, model, minutes, **options)
+        advice = options["out"] / "recommendation.json"
+        write_json(advice, read_json(advice) | {"winner": Candidate(mode="replace").to_dict()})
+        return policy
+
+    monkeypatch.setattr(runner, "recommend", with_winner)
+    monkeypatch.setattr(runner, "settings", lambda family: {NEVER: None, ALWAYS: None})
+    run(Benchmark.read(plan), tmp_path / "work", tmp_path / "cells", lambda text: None)
+    (cell,) = (tmp_path / "cells").glob("cell-*.json")
+    values = read_json(cell)["result"]["values"]
+    assert values[RECOMMENDED] == values[NEVER]
+    assert WINNER in values
+    trials = [read_json(path) for path in (tmp_path / "work").rglob("test/*.json")]
+    assert WINNER in str(trials)
+    assert summarise(tmp_path / "cells")["best_in_hindsight"] in (NEVER, ALWAYS)
+    record = read_json(cell)
+    del record["result"]["values"][WINNER]  # as cells of before
+    write_json(cell, record)
+    assert WINNER not in summarise(tmp_path / "cells")["overall"]
