@@ -94,8 +94,9 @@ class SyntheticBatch:
 
     @mixup_enabled.setter
     def mixup_enabled(self, enabled: bool) -> None:
-        if self.mixup_fn is not None:
-            self.mixup_fn.mixup_enabled = enabled  # type: ignore[attr-defined]
+        mixup: Any = self.mixup_fn
+        if mixup is not None:
+            mixup.mixup_enabled = enabled
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_cache": None, "_moments": None}

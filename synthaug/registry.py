@@ -26,7 +26,7 @@ class Registry(Generic[Plugin]):
 
     def __init__(self, kind: str, package: str) -> None:
         self._kind, self._package = kind, package
-        self._classes: dict[str, Plugin] = {}
+        self._classes: dict[str, Any] = {}
         self._complete = False
 
     def register(self, name: str) -> Callable[[Registered], Registered]:
@@ -36,7 +36,7 @@ class Registry(Generic[Plugin]):
             before = self._classes.get(name)
             if before is not None and before.__qualname__ != cls.__qualname__:
                 warnings.warn(f"{self._kind} {name!r} is registered twice; {cls.__qualname__} takes over", stacklevel=2)
-            self._classes[name] = cls  # type: ignore[assignment] # every plug-in of a registry has its base
+            self._classes[name] = cls
             return cls
 
         return decorate
@@ -58,7 +58,8 @@ class Registry(Generic[Plugin]):
                 f"expected a {self._kind} among {', '.join(self.names())}, but got {name!r}."
                 f"{did_you_mean(name, self._classes)}"
             )
-        return self._classes[name]
+        found: Plugin = self._classes[name]
+        return found
 
     def _import_all(self) -> None:
         if not self._complete:

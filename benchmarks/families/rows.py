@@ -96,9 +96,11 @@ class Experiment:
         """Return the temperature that was chosen for this generator, choosing it only once, and how."""
         about = self.work / f"{name}-temperature.json"
         asked = {"generator": generator.digest, "seed": self.seed, "curated": dict(curated)}
-        if not about.exists() or {key: read_json(about).get(key) for key in asked} != asked:
-            write_json(about, asked | {"chosen": self._choose_temperature(name, generator, curated)})
-        chosen: dict[str, Any] = read_json(about)["chosen"]
+        if known := _known(about, asked):
+            chosen: dict[str, Any] = known["chosen"]
+            return chosen
+        chosen = self._choose_temperature(name, generator, curated)
+        write_json(about, asked | {"chosen": chosen})
         return chosen
 
     def _choose_temperature(
@@ -128,7 +130,7 @@ class Experiment:
         """Draw as many samples of each class as there are real images, unless this generator's are there."""
         folder, about = self.work / f"{name}-bank", self.work / f"{name}-bank.json"
         asked = {"generator": generator.digest, "seed": self.seed, "curated": dict(curated) if curated else None}
-        if about.exists() and (known := read_json(about)) and {key: known.get(key) for key in asked} == asked:
+        if known := _known(about, asked):
             return synthaug.SampleBank.open(folder), known["drawn"]
         counts: dict[str | int, int] = {label: int(count) for label, count in enumerate(self.train.class_counts)}
         started = time.process_time()
@@ -164,3 +166,9 @@ class Experiment:
         if not isinstance(bank, synthaug.SampleBank):
             raise TypeError(f"expected a bank, but got {bank}.")
         return bank
+
+
+def _known(about: Path, asked: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what a file says if it was made for just what is asked, else `None`."""
+    known = read_json(about) if about.exists() else {}
+    return known if {key: known.get(key) for key in asked} == asked else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -61,11 +62,8 @@ def _networks(shape: tuple[int, int, int], latent_dim: int) -> tuple[Any, ...]:
         return ()
     from pythae.models.nn.benchmarks.mnist import Decoder_Conv_AE_MNIST, Encoder_Conv_VAE_MNIST
 
-    class Sizes:
-        input_dim = shape
-
-    Sizes.latent_dim = latent_dim  # type: ignore[attr-defined]
-    return Encoder_Conv_VAE_MNIST(Sizes), Decoder_Conv_AE_MNIST(Sizes)
+    sizes = SimpleNamespace(input_dim=shape, latent_dim=latent_dim)
+    return Encoder_Conv_VAE_MNIST(sizes), Decoder_Conv_AE_MNIST(sizes)
 
 
 def _each_class(train: ImageDataset, seconds: float, make: Any, draw: Any, seed: int) -> NDArray[np.uint8]:

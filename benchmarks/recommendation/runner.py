@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,11 +36,10 @@ TEST_SEED = 77_000
 Say = Callable[[str], None]
 
 
-def settings(family: str = "vae") -> dict[str, Candidate | None]:
-    """Return the fixed settings by name; `None` is real images alone."""
+def settings(family: str = "vae") -> dict[str, Candidate]:
+    """Return the fixed settings with samples by name."""
     curated = curating.available()
     return {
-        NEVER: None,
         ALWAYS: Candidate(family, curated=curated, ratio=1, mode="add"),
         "add 1, not curated": Candidate(family, ratio=1, mode="add"),
         "replace 0.33": Candidate(family, ratio=0.5, mode="replace"),
@@ -150,29 +150,33 @@ def run_cell(
             result = train_classifier(subset, test, seed=TEST_SEED + number, **arguments, **used)
             return {"value": result.balanced_accuracy}
 
-        tasks = [{"setting": label, "number": number} for number in range(benchmark.test_seeds)]
-        return [journal.once("test", task, lambda n=task["number"]: once(n), "test")["value"] for task in tasks]  # type: ignore[misc]
+        return [
+            journal.once("test", {"setting": label, "number": number}, partial(once, number), "test")["value"]
+            for number in range(benchmark.test_seeds)
+        ]
 
-    found: dict[str, list[float]] = {}
-    for label, candidate in settings((benchmark.options.get("families") or ("vae",))[0]).items():
-        names = None if candidate is None else sets.names(candidate.classes)
-        if candidate is None or (candidate.classes != "all" and names is None):
-            found[label] = found.get(NEVER) or values(NEVER, {}, base)
-            continue
+    def with_samples(label: str, candidate: Candidate, used: Mapping[str, Any]) -> list[float]:
+        """Do it with a candidate's samples; where there are no such classes, or training fails, it is never."""
+        names = sets.names(candidate.classes)
+        if candidate.classes != "all" and names is None:
+            return found[NEVER]
         try:
-            samples = {"bank": maker.bank(subset, candidate, names), "policy": candidate.policy(names)}
-            found[label] = values(label, samples, base)
+            return values(
+                label, {"bank": maker.bank(subset, candidate, names), "policy": candidate.policy(names)}, used
+            )
         except DivergenceError:
-            found[label] = found[NEVER]
-    found[WINNER] = found[RECOMMENDED] = found[NEVER]
+            return found[NEVER]
+
+    found = {NEVER: values(NEVER, {}, base)}
+    for label, candidate in settings((benchmark.options.get("families") or ("vae",))[0]).items():
+        found[label] = with_samples(label, candidate, base)
     if policy.recommended:
         samples = {"bank": policy.bank, "policy": policy.policy}
         found[WINNER] = found[RECOMMENDED] = values(RECOMMENDED, samples, policy.classifier)
-    elif advice["winner"]:
-        winner = Candidate.from_dict(advice["winner"])
-        names = sets.names(winner.classes)
-        samples = {"bank": maker.bank(subset, winner, names), "policy": winner.policy(names)}
-        found[WINNER] = values(WINNER, samples, policy.classifier)
+    else:
+        winner = advice["winner"] and Candidate.from_dict(advice["winner"])
+        found[WINNER] = with_samples(WINNER, winner, policy.classifier) if winner else found[NEVER]
+        found[RECOMMENDED] = found[NEVER]
     return {
         "values": found,
         "recommended": policy.recommended,

@@ -76,8 +76,9 @@ def curate(
     ours = reference.labels_of(np.asarray(bank.labels), bank.classes)
     candidates = reference.candidates(bank.images, ours)
     wanted = None
-    if per_class is not None or counts is not None:
-        numbers = resolve_counts(per_class if counts is None else counts, bank.classes)  # type: ignore[arg-type]
+    asked = per_class if counts is None else counts
+    if asked is not None:
+        numbers = resolve_counts(asked, bank.classes)
         wanted = np.zeros(len(reference.classes), dtype=np.int64)
         for label in np.unique(bank.labels).tolist():
             wanted[reference.labels_of(np.array([label]), bank.classes)] = numbers[label]

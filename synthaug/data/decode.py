@@ -188,10 +188,10 @@ def _resized(image: Image.Image, size: Size | None) -> Pixels:
     return pixels[..., None] if pixels.ndim == 2 else pixels
 
 
-def _array(image: object) -> Pixels:
+def _array(image: Any) -> Pixels:
     """Return an array or tensor as uint8 (H, W, C); tensors may have channels first."""
     tensor = hasattr(image, "numpy") and hasattr(image, "detach")
-    array = np.asarray(image.detach().cpu().numpy() if tensor else image)  # type: ignore[attr-defined]
+    array = np.asarray(image.detach().cpu().numpy() if tensor else image)
     if array.dtype != np.uint8:
         raise ValueError(f"expected pixels of uint8 from 0 to 255, but got {array.dtype}")
     if array.ndim == 2:

@@ -9,13 +9,14 @@ In a step the generator moves first, and the discriminator then judges the very 
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from synthaug.config import Config
+from synthaug.generators.base import Objective, Phase
 from synthaug.networks import Discriminator, diff_augment, make_discriminator
 from synthaug.networks.diffaugment import check_operation
 
@@ -71,6 +72,28 @@ def discriminator_of(
     )
 
 
+class AdversarialObjective(Objective):
+    """An objective with a discriminator, whose side of the game is the same for all families.
+
+    The family's own update goes first, and leaves in ``seen`` the real and the generated images that it moved with.
+    """
+
+    generator: Any
+
+    def __init__(self, generator: Any) -> None:
+        super().__init__(generator)
+        self.discriminator = discriminator_of(generator.config, generator.image_shape, generator.classes)
+        self.seen: tuple[Seen, Seen]
+
+    def discriminator_phase(self) -> Phase:
+        """The discriminator's update; without momentum, as the game rotates."""
+        return Phase("discriminator", (self.discriminator,), self.discriminator_loss, 5e-4, betas=(0.0, 0.99))
+
+    def discriminator_loss(self, images: Tensor, labels: Tensor, step: int) -> dict[str, Tensor]:
+        """Return ``loss``, the mean ``margin`` of real over generated images, and the ``penalty`` when it is due."""
+        return discriminate(self.discriminator, self.generator.config, *self.seen, labels, step)
+
+
 class Seen(NamedTuple):
     """Images as the players see them; both look at the same ones in a step.
 
@@ -113,15 +136,14 @@ def discriminate(
         discriminator: Gives scores (B, S), one for each of its heads. If it trains its features, it looks anew.
         config: Of the game.
         real: Images of the dataset.
-        fake: Generated ones of the same classes.
+        fake: Generated ones of the same classes, cut off from their generator.
         labels: (B,).
         step: Says whether the penalty is due.
     """
     twice = torch.cat([labels, labels])
     if not discriminator.trains_features:
-        pairs = zip(real.maps, fake.detach().maps, strict=True)
-        scores = discriminator.judge([torch.cat(pair) for pair in pairs], twice).float()
-        return _relativistic(scores)
+        maps = [torch.cat(pair) for pair in zip(real.maps, fake.maps, strict=True)]
+        return _relativistic(discriminator.judge(maps, twice).float())
     due = config.gamma > 0 and step % config.penalty_every == 0
     shown = [images.detach().requires_grad_(due) for images in (real.images, fake.images)]
     scores = discriminator(torch.cat(shown), twice).float()

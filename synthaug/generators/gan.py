@@ -16,8 +16,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from synthaug.generators.adversarial import AdversarialConfig, Seen, discriminate, discriminator_of, look, pretend
-from synthaug.generators.base import Generator, Objective, Phase, Precision
+from synthaug.generators.adversarial import AdversarialConfig, AdversarialObjective, look, pretend
+from synthaug.generators.base import Generator, Phase, Precision
 from synthaug.generators.registry import register_family
 from synthaug.networks import ClassEmbedding, Decoder
 
@@ -100,21 +100,16 @@ class GAN(Generator):
         return GANObjective(self)
 
 
-class GANObjective(Objective):
+class GANObjective(AdversarialObjective):
     """The relativistic pairing loss with R1 and R2 penalties, on augmented images."""
 
     generator: GAN
-
-    def __init__(self, generator: GAN) -> None:
-        super().__init__(generator)
-        self.discriminator = discriminator_of(generator.config, generator.image_shape, generator.classes)
-        self._seen: tuple[Seen, Seen]
 
     def phases(self) -> tuple[Phase, ...]:
         """Generator first, then discriminator; without momentum, as the game rotates."""
         return (
             Phase("generator", (self.generator,), self.generator_loss, 5e-4, betas=(0.0, 0.99)),
-            Phase("discriminator", (self.discriminator,), self.discriminator_loss, 5e-4, betas=(0.0, 0.99)),
+            self.discriminator_phase(),
         )
 
     def generator_loss(self, images: Tensor, labels: Tensor, step: int) -> dict[str, Tensor]:
@@ -128,7 +123,7 @@ class GANObjective(Objective):
         fake = look(self.discriminator, config, fakes)
         with torch.no_grad():
             real = look(self.discriminator, config, images)
-        self._seen = real, fake.detach()
+        self.seen = real, fake.detach()
         losses = {"loss": pretend(self.discriminator, real, fake, labels)}
         small = [F.avg_pool2d(part, 4, ceil_mode=True) for part in (fakes, images)]
         if config.diversity:
@@ -139,13 +134,6 @@ class GANObjective(Objective):
             losses["mismatch"] = statistics_apart(*small) + torch.stack(features).mean()
             losses["loss"] = losses["loss"] + config.matching * losses["mismatch"]
         return losses
-
-    def discriminator_loss(self, images: Tensor, labels: Tensor, step: int) -> dict[str, Tensor]:
-        """Return ``loss``, the mean ``margin`` of real over generated images, and the ``penalty`` when it is due.
-
-        The images are those that `generator_loss` made in this step.
-        """
-        return discriminate(self.discriminator, self.generator.config, *self._seen, labels, step)
 
 
 def statistics_apart(fakes: Tensor, images: Tensor) -> Tensor:

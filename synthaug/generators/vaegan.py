@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from synthaug.generators.adversarial import AdversarialConfig, Seen, discriminate, discriminator_of, look, pretend
+from synthaug.generators.adversarial import AdversarialConfig, AdversarialObjective, look, pretend
 from synthaug.generators.base import Phase
 from synthaug.generators.registry import register_family
 from synthaug.generators.vae import VAE, VAEConfig, VAEObjective, reparameterise
@@ -57,21 +57,16 @@ class VAEGAN(VAE):
         return VAEGANObjective(self)
 
 
-class VAEGANObjective(VAEObjective):
+class VAEGANObjective(AdversarialObjective, VAEObjective):
     """Two updates a step: that of encoder and decoder together, then the discriminator's."""
 
     generator: VAEGAN
-
-    def __init__(self, generator: VAEGAN) -> None:
-        super().__init__(generator)
-        self.discriminator = discriminator_of(generator.config, generator.image_shape, generator.classes)
-        self._seen: tuple[Seen, Seen]
 
     def phases(self) -> tuple[Phase, ...]:
         """The VAE first; then the discriminator, without momentum, as the game rotates."""
         return (
             Phase("vae", (self.generator,), self.generator_loss, 5e-4, betas=(0.5, 0.99)),
-            Phase("discriminator", (self.discriminator,), self.discriminator_loss, 5e-4, betas=(0.0, 0.99)),
+            self.discriminator_phase(),
         )
 
     def generator_loss(self, images: Tensor, labels: Tensor, step: int) -> dict[str, Tensor]:
@@ -84,35 +79,25 @@ class VAEGANObjective(VAEObjective):
             torch.cat([codes, torch.randn_like(codes[1::2])]), torch.cat([labels, labels[1::2]])
         )
         losses = self.with_kl(self.reconstruction(logits[: len(labels)], images), posterior, step)
-        shown = look(self.discriminator, config, torch.tanh(logits))
+        made = torch.tanh(logits)
+        shown = look(self.discriminator, config, made)
         with torch.no_grad():
             real = look(self.discriminator, config, images)
         # Every other reconstruction gives way to a sample from N(0, I), so that both are to look real.
         judged = torch.arange(len(labels), device=labels.device)
         judged[1::2] = torch.arange(len(labels), len(logits), device=labels.device)
         fake = shown.rows(judged)
-        self._seen = real, fake.detach()
+        self.seen = real, fake.detach()
         adversarial = pretend(self.discriminator, real, fake, labels)
-        features = self._feature_distance(*self._unaugmented(torch.tanh(logits[: len(labels)]), images, shown, real))
+        # Features of an image and of its reconstruction, which two different augmentations would set apart.
+        restored_maps, wanted = [maps[: len(labels)] for maps in shown.maps], real.maps
+        if config.augment:
+            restored_maps = self.discriminator.activations(made[: len(labels)])
+            with torch.no_grad():
+                wanted = self.discriminator.activations(images)
+        features = self._feature_distance(restored_maps, wanted)
         loss = losses["loss"] + size * (config.adversarial * adversarial + config.feature_matching * features)
         return losses | {"loss": loss, "adversarial": adversarial.detach(), "features": features.detach()}
-
-    def discriminator_loss(self, images: Tensor, labels: Tensor, step: int) -> dict[str, Tensor]:
-        """Return ``loss``, the mean ``margin`` of real over generated images, and the ``penalty`` when it is due.
-
-        The images are those that `generator_loss` made in this step.
-        """
-        return discriminate(self.discriminator, self.generator.config, *self._seen, labels, step)
-
-    def _unaugmented(
-        self, restored: Tensor, images: Tensor, shown: Seen, real: Seen
-    ) -> tuple[list[Tensor], list[Tensor]]:
-        """Return features of reconstructions and of their images, which two different augmentations would set apart."""
-        if not self.generator.config.augment:
-            return [features[: len(images)] for features in shown.maps], real.maps
-        with torch.no_grad():
-            wanted = self.discriminator.activations(images)
-        return self.discriminator.activations(restored), wanted
 
     @staticmethod
     def _feature_distance(features: list[Tensor], wanted: list[Tensor]) -> Tensor:

@@ -58,9 +58,9 @@ class MixedDataset(torch.utils.data.Dataset[Any]):
         if position >= len(self.real):
             row = position - len(self.real)
             return self._sample(row, int(self.bank.labels[row]))
-        item = self.real[position]
+        item: tuple[Any, int] = self.real[position]
         if self.policy.mode == "add":
-            return item  # type: ignore[no-any-return] # whatever the real dataset gives
+            return item
         label = self._sampler.label(item[1])
         row = self._sampler.choose(label, self.policy.replace_probability, uniform())
         return item if row == NOTHING else self._sample(row, label)

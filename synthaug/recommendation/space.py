@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -15,8 +15,10 @@ from synthaug.config import Config
 RATIOS = (0.25, 0.5, 1.0, 2.0, 4.0)
 """Samples for each real image; 0, real images alone, is always in the race beside these."""
 
-MODES = ("replace", "add", "mix", "weight", "first")
-CLASS_SETS = ("all", "rarest", "hardest")
+Mode = Literal["replace", "add", "mix", "weight", "first"]
+ClassSet = Literal["all", "rarest", "hardest"]
+MODES: tuple[Mode, ...] = get_args(Mode)
+CLASS_SETS: tuple[ClassSet, ...] = get_args(ClassSet)
 
 _WEIGHT = 0.3
 _FIRST = 0.5
@@ -57,8 +59,8 @@ class Candidate(Config):
     sampling: str = ""
     curated: bool = False
     ratio: float = 1.0
-    mode: Literal["replace", "add", "mix", "weight", "first"] = "add"
-    classes: Literal["all", "rarest", "hardest"] = "all"
+    mode: Mode = "add"
+    classes: ClassSet = "all"
     augmentation: int = 0
 
     @property
@@ -115,7 +117,7 @@ class ClassSets:
         return None if which == "all" else self.rarest if which == "rarest" else self.hardest
 
     @property
-    def available(self) -> tuple[str, ...]:
+    def available(self) -> tuple[ClassSet, ...]:
         """The sets there are."""
         return tuple(which for which in CLASS_SETS if which == "all" or self.names(which))
 
@@ -187,14 +189,14 @@ def candidates(
     ]
     # The kinds of generators take turns, until each has had every usual setting.
     chosen = []
-    for (turn, _), (position, settings) in itertools.product(enumerate(arms), enumerate(usual)):
+    for turn, (position, settings) in itertools.product(range(len(arms)), enumerate(usual)):
         arm = arms[(position + turn) % len(arms)]
         if settings.get("sampling"):
             settings = settings | {"sampling": sampling_widths(arm.family)[1]}
         chosen.append(Candidate.from_dict({"ratio": one, "curated": curation, **settings, **arm.to_dict()}))
     if number > len(dict.fromkeys(chosen)):
         grid = [
-            Candidate(arm.family, arm.conditioning, width, curated, ratio, mode, classes, place)  # type: ignore[arg-type] # checked
+            Candidate(arm.family, arm.conditioning, width, curated, ratio, mode, classes, place)
             for arm in arms
             for width, curated, ratio, mode, classes, place in itertools.product(
                 sampling_widths(arm.family),

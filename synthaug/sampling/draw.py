@@ -150,8 +150,7 @@ class ClassSampler(LabelReader):
 
     def image(self, row: int, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
         """Return one sample as uint8 (H, W, C), fitted to ``shape`` (C, H, W); do not write into it."""
-        images = self._images if self._images is not None else self._plain()
-        image: NDArray[np.uint8] = images[row]
+        image: NDArray[np.uint8] = self._plain()[row]
         return image if shape == self.image_shape else fit(image[None], shape)[0]
 
     def images(self, rows: NDArray[np.int64], shape: tuple[int, int, int]) -> NDArray[np.uint8]:
@@ -199,7 +198,8 @@ def uniform() -> float:
     """Draw a number in [0, 1) from torch's global random state, which each DataLoader worker seeds."""
     # Filling a scalar that is already there costs a third of torch.rand, and this runs for every image.
     try:
-        return _scratch.number.uniform_().item()  # type: ignore[no-any-return]
+        drawn: float = _scratch.number.uniform_().item()
+        return drawn
     except AttributeError:
         _scratch.number = torch.empty((), dtype=torch.float64, device="cpu")
         return uniform()

@@ -136,11 +136,11 @@ def test_labels_are_never_ignored() -> None:
     assert class_index("sneaker", classes) == class_index(np.int64(1), classes) == 1
     for wrong in ("snaeker", 2, -1, True, None, 0.0):
         with pytest.raises(LabelError, match="expected"):
-            class_index(wrong, classes)  # type: ignore[arg-type]
+            class_index(wrong, classes)
     with pytest.raises(LabelError, match="first is 5 at position 1"):
         check_labels(np.array([0, 5]), classes)
     with pytest.raises(LabelError, match="float64"):
-        check_labels(np.array([0.0]), classes)  # type: ignore[arg-type]
+        check_labels(np.array([0.0]), classes)
     assert resolve_counts({"boot": 3, 1: 0}, classes).tolist() == [3, 0]
     assert resolve_counts(2, classes).tolist() == [2, 2]
     with pytest.raises(LabelError, match="twice"):

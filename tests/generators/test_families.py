@@ -170,7 +170,7 @@ def test_the_discriminator_judges_the_images_that_the_generator_made() -> None:
         options = {"width": 8, "latent_dim": 4, "discriminator": "projected"}
         objective = make_generator(family, ["a", "b"], (1, 8, 8), options=options).objective()
         losses = objective.generator_loss(IMAGES, LABELS, 1)
-        (real, fake), game = objective._seen, losses.get("adversarial", losses["loss"])
+        (real, fake), game = objective.seen, losses.get("adversarial", losses["loss"])
         assert isinstance(fake, Seen)
         assert not fake.images.requires_grad
         assert not any(features.requires_grad for features in (*fake.maps, *real.maps))

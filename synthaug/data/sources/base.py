@@ -7,6 +7,7 @@ import operator
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -92,7 +93,7 @@ def unique_classes(classes: Sequence[str], where: str) -> tuple[str, ...]:
     return names
 
 
-def read_label(raw: object, classes: dict[str, int] | None) -> RawLabel:
+def read_label(raw: Any, classes: dict[str, int] | None) -> RawLabel:
     """Return a row's label as an integer below the number of classes, or, without classes, as it is.
 
     Raises:
@@ -118,7 +119,7 @@ def read_label(raw: object, classes: dict[str, int] | None) -> RawLabel:
     if isinstance(raw, float) and raw.is_integer():
         raw = int(raw)  # integer columns with gaps come as floats
     try:
-        label = operator.index(raw)  # type: ignore[arg-type]
+        label = operator.index(raw)
     except TypeError:
         raise ValueError(f"expected an integer label or a class name, but got {raw!r}") from None
     if label < 0:

@@ -44,10 +44,10 @@ def features_by(network: str, train: ImageDataset, *, seed: int = 0, device: str
 @torch.inference_mode()
 def penultimate(classifier: Classifier, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return what a timm classifier's last layer sees of uint8 images (N, H, W, C): float32 (N, D)."""
-    model = classifier.model.eval()
+    model: Any = classifier.model.eval()  # a timm model
     parts = []
     for start in range(0, max(1, len(images)), _BATCH):
         batch = torch.from_numpy(np.array(images[start : start + _BATCH])).permute(0, 3, 1, 2)
-        maps = model.forward_features(classifier.prepare(batch))  # type: ignore[operator] # a timm model
-        parts.append(model.forward_head(maps, pre_logits=True).float().cpu().numpy())  # type: ignore[operator]
+        maps = model.forward_features(classifier.prepare(batch))
+        parts.append(model.forward_head(maps, pre_logits=True).float().cpu().numpy())
     return np.concatenate(parts)
