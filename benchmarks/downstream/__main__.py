@@ -28,6 +28,7 @@ DEFAULT_PLAN = Path(__file__).with_name("plans") / "fashion_mnist_long_tail.yaml
 @app.command()
 def run(
     config: Annotated[Path, typer.Option(help="Plan of one dataset, YAML.")] = DEFAULT_PLAN,
+    data: Annotated[Path | None, typer.Option(help="Folder with the datasets that plans name.")] = None,
     work: Annotated[Path, typer.Option(help="Folder of generators and banks.")] = Path("runs/downstream"),
     out: Annotated[Path, typer.Option(help="Folder of finished runs (below runs/), summary and page.")] = OUT,
     source: Annotated[str | None, typer.Option(help="Training images instead of the plan's.")] = None,
@@ -60,7 +61,7 @@ def run(
         banks=bank or None,
         seeds=seeds,
         steps=steps,
-    )
+    ).located(data)
     start = time.perf_counter()
     run_plan(plan, Places(work, out / "runs"), jobs=jobs, say=console.print, until=until)
     console.print(f"took {(time.perf_counter() - start) / 60:.1f} min")

@@ -132,13 +132,21 @@ class Plan:
             made["arms"] = tuple(Arm(*pair) for pair in made["arms"])
         return cls(**made)
 
+    def located(self, data: Path | None) -> Plan:
+        """Return the plan with sources that are folders in ``data`` taken from there."""
+        if data is None:
+            return self
+        test = None if self.test_source is None else _located(self.test_source, data)
+        return dataclasses.replace(self, source=_located(self.source, data), test_source=test)
+
     @classmethod
     def read(cls, path: Path, **overrides: Any) -> Plan:
         """Read a plan from YAML; overrides that are not `None` take precedence.
 
+        ``extends`` names another file, from the folder of this one, whose values hold where this one says nothing.
         ``steps`` overrides those of all classifiers, and ``classifiers`` and ``banks`` choose among the plan's.
         """
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = _read_extended(path)
         given = {key: value for key, value in overrides.items() if value is not None}
         for name in ("classifiers", "banks"):
             if name in given:
@@ -150,6 +158,16 @@ class Plan:
             for settings in values["classifiers"].values():
                 settings["steps"] = given["steps"]
         return cls.from_dict(values)
+
+
+def _located(source: str, data: Path) -> str:
+    return str(data / source) if (data / source).is_dir() else source
+
+
+def _read_extended(path: Path) -> dict[str, Any]:
+    values: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    extended = values.pop("extends", None)
+    return values if extended is None else _read_extended(path.parent / extended) | values
 
 
 def _require(name: str, known: Any, what: str) -> str:

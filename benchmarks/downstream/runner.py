@@ -135,8 +135,9 @@ class _Run:
         return banks
 
     def arms(self, choices: dict[tuple[str, str], dict[str, Any]], banks: dict[tuple[str, str, int], Task]) -> None:
-        """Train all arms, and write down under which names they go."""
+        """Train all arms, and write down under which names they go; what comparisons need comes first."""
         tasks: list[Task] = []
+        others: list[Task] = []
         for regime, classifier in self.plan.cells():
             chosen = choices[regime, classifier]
             names: list[dict[str, Any]] = []
@@ -155,7 +156,7 @@ class _Run:
                         {"kind": "arm", **self.about(regime, seed), "test": self.test.digest}
                         | {"settings": chosen["bases"][base]["settings"], "samples": samples}
                     )
-                tasks += group
+                (tasks if base in self._used(chosen) else others).extend(group)
                 family = None if bank is None else self._family(bank)
                 names.append(
                     {"base": base, "bank": bank, "policy": policy, "family": family}
@@ -165,10 +166,11 @@ class _Run:
             path = self.places.results / f"arms-{cell_key(self.plan.name, regime, classifier)}.json"
             write_json(path, {**_cell(self.plan.name, regime, classifier), "arms": _merged(path, names)})
         self.perform(tasks)
+        self.perform(others)
 
     def _arms(self, chosen: dict[str, Any]) -> Iterator[tuple[str, str | None, str | None]]:
         """Yield (base, bank, policy): first the bases that get samples, without and with them, then all others."""
-        used = list(dict.fromkeys(chosen["best"] if base == BEST else base for base in self.plan.with_samples))
+        used = self._used(chosen)
         for base in used:
             yield base, None, None
             for arm in self.plan.sample_arms():
@@ -176,6 +178,10 @@ class _Run:
         for base in self.plan.bases:
             if base not in used:
                 yield base, None, None
+
+    def _used(self, chosen: dict[str, Any]) -> list[str]:
+        """Return the bases that get samples."""
+        return list(dict.fromkeys(chosen["best"] if base == BEST else base for base in self.plan.with_samples))
 
     def _family(self, bank: str) -> str:
         recipe = self.plan.banks[bank]

@@ -80,11 +80,8 @@ class Benchmark:
         known = {field.name for field in dataclasses.fields(cls)}
         if not set(values) <= known:
             raise ConfigError(f"expected a plan of {', '.join(sorted(known))}, but got {', '.join(values)}.")
-        plans = []
-        for entry in values["datasets"]:
-            inside = None if data is None else data / entry["source"]
-            plans.append(Plan.from_dict(entry | ({"source": str(inside)} if inside and inside.is_dir() else {})))
-        return cls(**{"minutes": 20, "seeds": 1, "test_seeds": 3, "options": {}} | values | {"datasets": tuple(plans)})
+        plans = tuple(Plan.from_dict(entry).located(data) for entry in values["datasets"])
+        return cls(**{"minutes": 20, "seeds": 1, "test_seeds": 3, "options": {}} | values | {"datasets": plans})
 
     def cells(self) -> Iterator[tuple[Plan, str, int]]:
         """Yield dataset, regime and seed of each cell; one seed of all of them before the next."""

@@ -266,6 +266,34 @@ def test_committed_plans_are_valid(path):
     assert plan.sample_arms()
 
 
+def test_a_plan_extends_another_and_its_own_values_count(tmp_path):
+    (tmp_path / "shared").mkdir()
+    (tmp_path / "shared" / "oldest.yaml").write_text("seeds: 9\nholdout: 0.5\nname: nameless\n")
+    (tmp_path / "shared" / "older.yaml").write_text("extends: oldest.yaml\nseeds: 7\n")
+    path = tmp_path / "plan.yaml"
+    path.write_text("extends: shared/older.yaml\nname: mine\nsource: digits\n")
+    plan = Plan.read(path)
+    assert (plan.name, plan.seeds, plan.holdout) == ("mine", 7, 0.5)
+    path.write_text("extends: shared/older.yaml\nname: mine\nsource: digits\nseed: 3\n")
+    with pytest.raises(ConfigError, match="Did you mean 'seeds'"):
+        Plan.read(path)
+
+
+def test_sources_are_looked_for_in_the_folder_of_the_data(tmp_path):
+    (tmp_path / "cells").mkdir()
+    plan = tiny_plan(source="cells", test_source="digits").located(tmp_path)
+    assert (plan.source, plan.test_source) == (str(tmp_path / "cells"), "digits")
+    assert tiny_plan().located(None) == tiny_plan()
+
+
+def test_what_comparisons_need_is_trained_first(places, fitted_on, trained):
+    run_plan(tiny_plan(), places, say=quiet)
+    arms = [call for call in trained if "validation" not in call]
+    with_samples = [number for number, call in enumerate(arms) if call["bank"] is not None]
+    assert max(with_samples) < 8  # 2 cells × 2 seeds × (without and with samples), then the arms that get none
+    assert {call["augmentation"] for call in arms[8:]} <= {"crop", "crop+mixup"}
+
+
 def test_the_default_plan_is_a_committed_one():
     from benchmarks.downstream.__main__ import DEFAULT_PLAN
 
