@@ -72,5 +72,6 @@ def did_you_mean(name: object, candidates: Iterable[object]) -> str:
         >>> did_you_mean("snaeker", ["sneaker", "boot"])
         " Did you mean 'sneaker'?"
     """
-    close = difflib.get_close_matches(str(name), [str(candidate) for candidate in candidates], n=3, cutoff=0.5)
+    names = dict.fromkeys(str(candidate) for candidate in candidates)  # each once
+    close = difflib.get_close_matches(str(name), list(names), n=3, cutoff=0.5)
     return f" Did you mean {' or '.join(repr(match) for match in close)}?" if close else ""

@@ -70,16 +70,23 @@ def run(
 
 
 @app.command()
-def report(out: Annotated[Path, typer.Option(help="Folder of finished runs.")] = OUT) -> None:
+def report(
+    out: Annotated[Path, typer.Option(help="Folder of finished runs.")] = OUT,
+    readme: Annotated[Path | None, typer.Option(help="Markdown file whose marked summary is drawn anew.")] = None,
+) -> None:
     """Write summary, table and page again from the finished runs; trains nothing."""
-    _report(out)
+    _report(out, readme)
 
 
-def _report(out: Path) -> None:
+def _report(out: Path, readme: Path | None = None) -> None:
+    from benchmarks.downstream.readme import update
     from benchmarks.downstream.report import tables, write_report
 
-    for table in tables(write_report(out / "runs", out, describe_command("python", "-m", "benchmarks.downstream"))):
+    cells = write_report(out / "runs", out, describe_command("python", "-m", "benchmarks.downstream"))
+    for table in tables(cells):
         console.print(table)
+    if readme is not None:
+        update(readme, cells)
     console.print(f"wrote {out / 'summary.json'}, {out / 'table.md'} and {out / 'report.html'}")
 
 

@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # benchmarks are run from the checkout, not installed
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT))  # benchmarks are run from the checkout, not installed
 
 import synthaug
 from benchmarks.downstream import tasks
 from benchmarks.downstream.plan import Plan, Regime
+from benchmarks.downstream.readme import replace_block, summary_table
 from benchmarks.downstream.report import markdown, tables, write_report
 from benchmarks.downstream.runner import run_plan
 from benchmarks.downstream.summary import read_cells
@@ -217,6 +219,30 @@ def test_summary_and_page_are_made_from_the_cached_runs_alone(places, fitted_on,
     assert "src='http" not in text
     assert len(tables(cells)) == 2
     assert markdown(cells).count("\n") == 4
+
+
+def test_the_summary_of_the_readme_is_drawn_from_the_committed_runs():
+    cells = read_cells(ROOT / "benchmarks/results/downstream/runs")
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(cells) > 1
+    assert replace_block(text, summary_table(cells)) == text, "python -m benchmarks.downstream report --readme README.md"
+
+
+def test_the_summary_shows_all_ways_alike_and_names_the_arm_to_beat(places, fitted_on):
+    banks = {name: {"generator": "fake", "per_class": 3} for name in ("diffusion", "vae")}
+    policies = {"replace 0.3": {"replace_probability": 0.3}, "half": {"replace_probability": 0.5}}
+    plan = tiny_plan(regimes=["few-shot:4"], with_samples=["none", "best"], banks=banks, policies=policies)
+    run_plan(plan, places, say=quiet)
+    (cell,) = read_cells(places.results)
+    rows = [line.split(" | ") for line in summary_table([cell]).splitlines()[2:]]
+    assert [row[2] for row in rows][-1] == f"{cell.choice['best']} (best)"
+    gains = {(one.bank, one.policy, one.base): 100 * one.gain.mean for one in cell.comparisons}
+    for row in rows:
+        base = row[2].removesuffix(" (best)")
+        assert (row[4], row[6]) == ("", "")  # added: not run
+        assert f"{gains['diffusion', 'replace 0.3', base] + 0.0:+.1f}" in row[5]
+    with pytest.raises(ValueError, match="marks"):
+        replace_block("no marks", "table")
 
 
 def test_smote_interpolates_within_a_class(places):

@@ -168,6 +168,7 @@ def test_errors_are_also_builtin_ones() -> None:
     assert issubclass(ConfigError, (SynthaugError, ValueError))
     assert issubclass(OutputExistsError, FileExistsError)
     assert did_you_mean("x", ["abcdef"]) == ""
+    assert did_you_mean("set", ["seed", "seed"]) == " Did you mean 'seed'?"
 
 
 def test_class_grid_has_a_row_for_each_class() -> None:

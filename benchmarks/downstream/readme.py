@@ -1,0 +1,66 @@
+"""The README's summary: every cell by the same four ways to use samples, none of them picked by its result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.downstream.summary import Cell, Comparison
+
+BEGIN, END = "<!-- downstream: drawn by its report command -->", "<!-- /downstream -->"
+WAYS = (
+    ("diffusion, added", "diffusion", "add"),
+    ("diffusion, replacing 0.3", "diffusion", "replace 0.3"),
+    ("VAE, added", "vae", "add"),
+    ("VAE, replacing 0.3", "vae", "replace 0.3"),
+)
+
+
+def summary_table(cells: list[Cell]) -> str:
+    """Return the table: for each cell the gain over plain cross-entropy, and over the best real-only arm."""
+    lines = [
+        "| data, images | classifier | real-only arm | real only | " + " | ".join(name for name, *_ in WAYS) + " |",
+        "| --- " * (4 + len(WAYS)) + "|",
+    ]
+    for cell in cells:
+        # the arm to start from comes first, and the one to beat last
+        for base in sorted({one.base for one in cell.comparisons}, key=lambda base: base == cell.choice["best"]):
+            found = {(one.bank, one.policy): one for one in cell.comparisons if one.base == base}
+            gains = [found.get((bank, policy)) for _, bank, policy in WAYS]
+            if any(gains):
+                arm = f"{base} (best)" if base == cell.choice["best"] else base
+                real = f"{100 * np.mean(cell.real_only[base]):.1f}"
+                lines.append(
+                    f"| {cell.dataset}, {cell.regime} | {cell.classifier} | {arm} | {real} | "
+                    + " | ".join(_gain(one) for one in gains)
+                    + " |"
+                )
+    return "\n".join(lines)
+
+
+def _gain(one: Comparison | None) -> str:
+    if one is None:
+        return ""
+    low, high = one.gain.low, one.gain.high
+    mean = f"{round(100 * one.gain.mean, 1) + 0.0:+.1f}"  # no minus zero
+    if low is None or high is None:
+        return mean
+    return f"{f'**{mean}**' if low > 0 or high < 0 else mean} [{100 * low:+.1f}, {100 * high:+.1f}]"
+
+
+def replace_block(text: str, table: str) -> str:
+    """Return a text with the table between its two marks.
+
+    Raises:
+        ValueError: If the text lacks a mark.
+    """
+    if BEGIN not in text or END not in text:
+        raise ValueError(f"expected the marks {BEGIN} and {END}, but the text lacks one.")
+    before, _, rest = text.partition(BEGIN)
+    return f"{before}{BEGIN}\n\n{table}\n\n{END}{rest.partition(END)[2]}"
+
+
+def update(path: Path, cells: list[Cell]) -> None:
+    """Draw the summary of a Markdown file anew."""
+    path.write_text(replace_block(path.read_text(encoding="utf-8"), summary_table(cells)), encoding="utf-8")
