@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))  # benchmarks are run from the checkout, not installed
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # benchmarks are run from the checkout, not installed
 
 import synthaug
 from benchmarks.downstream import tasks
@@ -21,6 +20,7 @@ from synthaug.errors import ConfigError
 from synthaug.sampling import SampleBank
 from synthaug.storage import read_json
 
+ROOT = Path(__file__).resolve().parents[2]
 CLASSIFIER = {"model": "test_resnet", "steps": 2, "batch_size": 8, "input_size": 16, "augmentation": "none"}
 CHOICES, ARMS, BANKS = 6, 12, 4
 """Runs of the tiny plan: 3 candidates × 2 cells × 1 seed; (2 bases + 1 with samples) × 2 × 2 seeds; 2 × 2 banks."""
@@ -225,7 +225,7 @@ def test_the_summary_of_the_readme_is_drawn_from_the_committed_runs():
     cells = read_cells(ROOT / "benchmarks/results/downstream/runs")
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert len(cells) > 1
-    assert replace_block(text, summary_table(cells)) == text, "python -m benchmarks.downstream report --readme README.md"
+    assert replace_block(text, summary_table(cells)) == text  # else: downstream report --readme README.md
 
 
 def test_the_summary_shows_all_ways_alike_and_names_the_arm_to_beat(places, fitted_on):
