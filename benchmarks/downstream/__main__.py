@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from pathlib import Path
 from typing import Annotated
@@ -10,10 +9,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from synthaug.errors import SynthaugError
+from synthaug.cli.verbs import Verbs
 from synthaug.evaluation.environment import describe_command
 
 app = typer.Typer(
+    cls=Verbs,
     help="Do samples make a classifier better? Arms × seeds over any labelled images, resumable run by run.",
     no_args_is_help=True,
     add_completion=False,
@@ -90,14 +90,5 @@ def _report(out: Path, readme: Path | None = None) -> None:
     console.print(f"wrote {out / 'summary.json'}, {out / 'table.md'} and {out / 'report.html'}")
 
 
-def main() -> None:
-    """Run the command line; errors that synthaug raises on purpose are shown as one line."""
-    try:
-        app()
-    except SynthaugError as error:
-        console.print(f"[red]error:[/red] {error}", highlight=False)
-        sys.exit(1)
-
-
 if __name__ == "__main__":
-    main()
+    app()

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from synthaug.errors import SynthaugError
+from synthaug.cli.verbs import Verbs
 from synthaug.evaluation.environment import describe_command
 
 app = typer.Typer(
+    cls=Verbs,
     help="Is the recommendation right? Against never, always and the best single setting in hindsight.",
     no_args_is_help=True,
     add_completion=False,
@@ -57,14 +57,5 @@ def report(
     console.print(write_report(cells, summary, describe_command("python", "-m", "benchmarks.recommendation")))
 
 
-def main() -> None:
-    """Run the command line; errors that synthaug raises on purpose are shown as one line."""
-    try:
-        app()
-    except SynthaugError as error:
-        console.print(f"[red]error:[/red] {error}", highlight=False)
-        sys.exit(1)
-
-
 if __name__ == "__main__":
-    main()
+    app()
