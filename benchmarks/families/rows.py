@@ -58,7 +58,7 @@ class Experiment:
         if name != REAL:
             curated = self.plan["curated"].get(name)
             generator, made = self._generator(curated["of"] if curated else name)
-            if curated:
+            if curated and "temperatures" in curated:
                 made["chosen"] = self._temperature(name, generator, curated)
                 generator = generator.with_sampling(temperature=made["chosen"]["temperature"])
             bank, drawn = self._bank(name, generator, curated)

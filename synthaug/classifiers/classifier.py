@@ -232,6 +232,7 @@ def _optimise(classifier: Classifier, feed: Feed, config: ClassifierConfig, poli
     adjustment = (config.logit_adjustment * (shares / shares.sum()).log()).to(classifier.device)
     weights = effective_number_weights(shares)
     reweighted_from = round(config.deferred_reweighting * config.steps)
+    longest = _gradient_clip(classifier.model, config)
     losses: list[Tensor] = []
     synthetic = 0
     classifier.model.train()
@@ -253,6 +254,8 @@ def _optimise(classifier: Classifier, feed: Feed, config: ClassifierConfig, poli
         loss = weighted_cross_entropy(classifier.forward(images) + adjustment, targets)
         optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
+        if longest > 0:
+            torch.nn.utils.clip_grad_norm_(classifier.model.parameters(), longest)
         optimizer.step()
         schedule.step()
         losses.append(loss.detach())
@@ -262,6 +265,12 @@ def _optimise(classifier: Classifier, feed: Feed, config: ClassifierConfig, poli
                 f"(now {config.learning_rate:g})."
             )
     return float(torch.stack(losses[-max(1, config.steps // 10) :]).mean()), synthetic
+
+
+def _gradient_clip(model: nn.Module, config: ClassifierConfig) -> float:
+    if config.gradient_clip is not None:
+        return config.gradient_clip
+    return 0.0 if any(isinstance(part, nn.BatchNorm2d) for part in model.modules()) else 1.0
 
 
 def _targets(batch: Batch, classes: int, synthetic_weight: float, smoothing: float) -> Tensor:

@@ -31,6 +31,9 @@ class ClassifierConfig(Config):
             batches are drawn from.
         deferred_reweighting: Share of the steps after which images weigh by the inverse effective number of their
             class (Cao et al. 2019; Cui et al. 2019, β = 0.9999); 1 never weighs them.
+        gradient_clip: Norm to which longer gradients are cut (Pascanu et al. 2013); 0 never cuts. `None` is 1 for models
+            without batch normalisation, such as vision transformers, which else may collapse at a learning rate that
+            convolutional networks like, and 0 for all others.
         label_smoothing: Share of the target spread over all classes (Szegedy et al. 2016).
         input_size: Side to which images are resized for the model, or (H, W); `None` leaves them as they are.
         precision: ``"auto"`` is bf16 on a GPU that has it, fp32 elsewhere: on processors with AVX512-BF16 small
@@ -47,6 +50,7 @@ class ClassifierConfig(Config):
     balanced_sampling: bool = False
     logit_adjustment: float = 0.0
     deferred_reweighting: float = 1.0
+    gradient_clip: float | None = None
     label_smoothing: float = 0.0
     input_size: int | tuple[int, int] | None = None
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -57,6 +61,9 @@ class ClassifierConfig(Config):
         self.require(self.batch_size >= 2, "batch_size", "2 images or more")
         self.require(self.learning_rate > 0, "learning_rate", "a rate above 0")
         self.require(self.weight_decay >= 0, "weight_decay", "a decay of 0 or more")
+        self.require(
+            self.gradient_clip is None or self.gradient_clip >= 0, "gradient_clip", "a norm of 0 or more, or None"
+        )
         self.require(0 <= self.label_smoothing < 1, "label_smoothing", "a share from 0 to below 1")
         self.require(self.logit_adjustment >= 0, "logit_adjustment", "a strength of 0 or more")
         self.require(0 <= self.deferred_reweighting <= 1, "deferred_reweighting", "a share of the steps from 0 to 1")

@@ -53,6 +53,20 @@ def test_same_seed_same_numbers_and_the_global_random_state_is_left_alone(splits
 
 
 @pytest.mark.parametrize(
+    ("model", "setting", "norms"),
+    [("test_resnet", {}, set()), ("test_vit", {}, {1.0}), ("test_vit", {"gradient_clip": 0}, set()),
+     ("test_resnet", {"gradient_clip": 0.5}, {0.5})],
+)  # fmt: skip
+def test_long_gradients_are_cut_where_no_batch_normalisation_holds_them(splits, monkeypatch, model, setting, norms):
+    cut, real = [], torch.nn.utils.clip_grad_norm_
+    monkeypatch.setattr(
+        torch.nn.utils, "clip_grad_norm_", lambda parameters, longest: (cut.append(longest), real(parameters, longest))
+    )
+    train_classifier(*splits, **(TINY | {"model": model, "steps": 2} | setting))
+    assert set(cut) == norms
+
+
+@pytest.mark.parametrize(
     "policy", [Policy(), Policy(mode="mix"), Policy(mode="add"), Policy(mode="add", ratio=0.2, loss_weight=0.1)]
 )
 def test_samples_never_add_steps_or_images(splits, policy):
@@ -227,6 +241,7 @@ def test_deferred_reweighting_favours_rare_classes_from_its_step_on(splits):
     [
         {"steps": 0},
         {"deferred_reweighting": 1.5},
+        {"gradient_clip": -1.0},
         {"batch_size": 1},
         {"augmentation": "mixpu"},
         {"learning_rat": 1e-3},
