@@ -31,9 +31,9 @@ class ClassifierConfig(Config):
             batches are drawn from.
         deferred_reweighting: Share of the steps after which images weigh by the inverse effective number of their
             class (Cao et al. 2019; Cui et al. 2019, β = 0.9999); 1 never weighs them.
-        gradient_clip: Norm to which longer gradients are cut (Pascanu et al. 2013); 0 never cuts. `None` is 1 for models
-            without batch normalisation, such as vision transformers, which else may collapse at a learning rate that
-            convolutional networks like, and 0 for all others.
+        gradient_clip: Norm to which longer gradients are cut (Pascanu et al. 2013); 0 never cuts. `None` is 1 for
+            models without batch normalisation, such as vision transformers, which else may collapse at a learning rate
+            that convolutional networks like, and 0 for all others.
         label_smoothing: Share of the target spread over all classes (Szegedy et al. 2016).
         input_size: Side to which images are resized for the model, or (H, W); `None` leaves them as they are.
         precision: ``"auto"`` is bf16 on a GPU that has it, fp32 elsewhere: on processors with AVX512-BF16 small
