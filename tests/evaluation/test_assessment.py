@@ -113,9 +113,11 @@ def test_json_and_page_hold_everything(memorised):
     stored = read_json(result.out / "evaluation.json")
     assert len(stored["copies"]) == stored["samples"]["images"] == len(result.memorisation.copies)
     first = stored["copies"][0]
-    assert re.fullmatch(r"[017] \d+", first["sample"]), "class and number; which exact copy comes first is open"
+    assert re.fullmatch(r"[017] \d+", first["sample"]), "class and number"
     assert first["nearest_training_image"] == f"digits #{first['training_position']}"
     assert 0 <= first["distance"] < 1
+    exact = [copy["training_position"] for copy in stored["copies"] if copy["distance"] < 5e-4]
+    assert exact == list(range(len(stored["copies"]))), "exact copies in the samples' order"
     assert stored["memorisation"]["membership"][0]["auc"]["value"] == result.memorisation.membership[0].auc.value
     assert set(stored["fidelity"]["per_class"]) == {"0", "1", "7"}
     assert stored["utility"] is None

@@ -121,7 +121,7 @@ def measure_memorisation(samples: Samples, reals: Reals, features: Features, see
             int(row),
             int(found.nearest[row]),
         )
-        for row in np.argsort(found.distance, kind="stable").tolist()
+        for row in np.argsort(found.distance.round(3), kind="stable").tolist()  # exact ones in the samples' order
         if found.is_copy[row]
     )
     share = None if reals.held_out is None else detector.find(reals.held_out.images).share
