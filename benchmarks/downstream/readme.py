@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.downstream.summary import Cell, Comparison
+from synthaug.errors import ConfigError
+from synthaug.storage import new_file
 
 BEGIN, END = "<!-- downstream: drawn by its report command -->", "<!-- /downstream -->"
 WAYS = (
@@ -46,21 +48,23 @@ def _gain(one: Comparison | None) -> str:
     mean = f"{round(100 * one.gain.mean, 1) + 0.0:+.1f}"  # no minus zero
     if low is None or high is None:
         return mean
-    return f"{f'**{mean}**' if low > 0 or high < 0 else mean} [{100 * low:+.1f}, {100 * high:+.1f}]"
+    return f"{mean if one.gain.verdict == 'unclear' else f'**{mean}**'} [{100 * low:+.1f}, {100 * high:+.1f}]"
 
 
 def replace_block(text: str, table: str) -> str:
     """Return a text with the table between its two marks.
 
     Raises:
-        ValueError: If the text lacks a mark.
+        ConfigError: If the text lacks a mark.
     """
     if BEGIN not in text or END not in text:
-        raise ValueError(f"expected the marks {BEGIN} and {END}, but the text lacks one.")
+        raise ConfigError(f"expected the marks {BEGIN} and {END}, but the text lacks one.")
     before, _, rest = text.partition(BEGIN)
     return f"{before}{BEGIN}\n\n{table}\n\n{END}{rest.partition(END)[2]}"
 
 
 def update(path: Path, cells: list[Cell]) -> None:
     """Draw the summary of a Markdown file anew."""
-    path.write_text(replace_block(path.read_text(encoding="utf-8"), summary_table(cells)), encoding="utf-8")
+    drawn = replace_block(path.read_text(encoding="utf-8"), summary_table(cells))
+    with new_file(path) as temporary:
+        temporary.write_text(drawn, encoding="utf-8")

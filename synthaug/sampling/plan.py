@@ -80,14 +80,15 @@ def plan_samples(
         for name, value in (("per_class", per_class), ("counts", counts), ("balance", balance))
         if value is not None
     ]
-    if len(given) != 1:
+    wanted = per_class if counts is None else counts
+    if len(given) == 1 and wanted is not None:
+        numbers = resolve_counts(wanted, classes)
+    elif len(given) == 1 and balance is not None:
+        numbers = missing_counts(balance, classes)
+    else:
         raise ConfigError(
             f"expected exactly one of per_class, counts and balance, but got {' and '.join(given) or 'none'}."
         )
-    if balance is not None:
-        numbers = missing_counts(balance, classes)
-    else:
-        numbers = resolve_counts(per_class if counts is None else counts, classes)  # type: ignore[arg-type]
     if not numbers.sum():
         reason = "every class is already as large as the largest" if balance is not None else "all counts are 0"
         raise ConfigError(f"nothing to generate: {reason}.")
