@@ -41,7 +41,7 @@ def test_downsampling_keeps_the_means_of_blocks_only() -> None:
 def test_nothing_is_changed_in_place_or_without_corruption() -> None:
     before = IMAGES.clone()
     for kind, strength in (("none", 0.0), ("noise", 0.2), ("mask", 0.5), ("downsample", 2.0)):
-        corrupt(IMAGES, kind, strength)  # type: ignore[arg-type]
+        corrupt(IMAGES, kind, strength)
     assert torch.equal(IMAGES, before)
     assert corrupt(IMAGES, "none", 0.0) is IMAGES
 

@@ -26,7 +26,7 @@ MAP = {"width": 8, "latent_dim": 2, "class_dim": 4, "components": 2, "code": "ma
 
 def make_diffusion(shape: tuple[int, int, int] = (1, 8, 8), **settings: object) -> Diffusion:
     torch.manual_seed(0)
-    diffusion = Diffusion(DiffusionConfig(**{"widths": (4, 8), **settings}), CLASSES, shape)  # type: ignore[arg-type]
+    diffusion = Diffusion(DiffusionConfig(**{"widths": (4, 8), **settings}), CLASSES, shape)
     # A mild network: its last layer starts at zero, which would make it an empty one.
     torch.nn.init.normal_(diffusion.network.unet.conv_out.weight, std=0.02)
     return diffusion.eval()
@@ -182,7 +182,7 @@ def test_larger_images_are_folded(side: int, patch: int) -> None:
 )
 def test_impossible_settings_are_refused(settings: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        DiffusionConfig(**settings)  # type: ignore[arg-type]
+        DiffusionConfig(**settings)
 
 
 def test_without_diffusers_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,7 +221,7 @@ def test_latent_diffusion_trains_its_own_network_only(tmp_path: Path) -> None:
     assert {id(p) for p in phase.parameters()} == {id(p) for p in diffusion.network.parameters()}
     frozen = {id(p) for p in objective.parameters()} - {id(p) for p in phase.parameters()}
     assert frozen
-    assert all(not module.training for module in diffusion.space.autoencoder.modules())  # type: ignore[union-attr]
+    assert all(not module.training for module in diffusion.space.autoencoder.modules())
 
 
 def test_latent_diffusion_is_saved_whole_and_names_no_path(tmp_path: Path) -> None:

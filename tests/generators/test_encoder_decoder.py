@@ -27,7 +27,7 @@ def make(family: str = "vae", shape: tuple[int, int, int] = (1, 16, 16), **optio
 @pytest.mark.parametrize(("stride", "places"), [(2, (8, 8)), (4, (4, 4)), (16, (4, 4))])
 def test_map_codes_keep_places(family: str, stride: int, places: tuple[int, int]) -> None:
     generator = make(family, code="map", code_stride=stride)
-    assert generator.code_shape == (4, *places)  # type: ignore[attr-defined]
+    assert generator.code_shape == (4, *places)
     assert generator.latent_size == 4 * places[0] * places[1]
     mu, logvar = generator.encode(IMAGES, LABELS)
     assert mu.shape == logvar.shape == (8, generator.latent_size)
