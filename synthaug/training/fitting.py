@@ -225,7 +225,7 @@ def _check_data(data: ImageDataset, conditioning: str) -> None:
 
 
 def _resolve_precision(config: TrainingConfig, device: torch.device) -> Precision:
-    """Choose bf16 where it is known to pay: on GPUs. On processors small networks run faster in fp32."""
+    """Choose bf16 on GPUs alone: a processor that lacks it would draw from the result slowly."""
     if config.precision != "auto":
         return config.precision
     if config.privacy_epsilon is not None:
