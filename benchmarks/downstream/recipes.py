@@ -6,6 +6,7 @@ key            what the bank holds
 generator      samples of a generator; with ``curation`` (filters by name) those that pass; with ``sampling``
                (settings of the family, such as a temperature) drawn that way
 vary           variants of the subset's images at this strength, from a ``generator`` with an encoder
+swap           images of other classes with their style kept, from a ``generator`` with an encoder
 smote          SMOTE in pixel space (Chawla et al. 2002), by imbalanced-learn
 peer           samples of another library's generator; see `benchmarks.peers`
 =============  =====================================================================================================
@@ -29,6 +30,7 @@ from synthaug.sampling import SampleBank
 RECIPES: dict[str, tuple[str, ...]] = {
     "generator": ("generator", "sampling", "curation", "budget"),
     "vary": ("vary", "generator"),
+    "swap": ("swap", "generator"),
     "smote": ("smote",),
     "peer": ("peer", "settings"),
 }
@@ -41,10 +43,10 @@ def recipe_kind(recipe: Mapping[str, Any]) -> str:
     Raises:
         ConfigError: If it names none.
     """
-    for kind in ("vary", "smote", "peer", "generator"):
+    for kind in ("vary", "swap", "smote", "peer", "generator"):
         if kind in recipe:
             return kind
-    raise ConfigError(f"a bank: expected one of generator, vary, smote and peer, but got {', '.join(recipe)}.")
+    raise ConfigError(f"a bank: expected one of generator, vary, swap, smote and peer, but got {', '.join(recipe)}.")
 
 
 def make_bank(
@@ -76,6 +78,8 @@ def make_bank(
         return variation_bank(
             generator, subset, per_image, float(recipe["vary"]), seed, out, overwrite=True, progress=False
         )
+    if kind == "swap":
+        return _swapped(generator, subset, per_class, seed).save(out, overwrite=True)
     if recipe.get("sampling"):
         generator = generator.with_sampling(**recipe["sampling"])
     if recipe.get("curation"):
@@ -87,6 +91,22 @@ def make_bank(
         )  # fmt: skip
         return bank if isinstance(bank, SampleBank) else SampleBank.open(bank)
     return synthaug.generate(generator, per_class=per_class, seed=seed, out=out, overwrite=True, progress=False)
+
+
+def _swapped(generator: synthaug.Generator, subset: ImageDataset, per_class: int, seed: int) -> SampleBank:
+    """Give images of all other classes, the common ones most often, each class in turn."""
+    from synthaug.latent.edit import swap_class
+
+    random = np.random.default_rng(seed)
+    labels = np.asarray(subset.labels)
+    made = []
+    for label, name in enumerate(subset.classes):
+        others = np.flatnonzero(labels != label)
+        chosen = random.choice(others, per_class, replace=per_class > len(others))
+        made.append(swap_class(generator, subset.take(chosen), to=name, labels=labels[chosen]))
+    return SampleBank.from_arrays(
+        np.concatenate(made), np.repeat(np.arange(len(subset.classes)), per_class), subset.classes
+    )
 
 
 def _smote(subset: ImageDataset, per_class: int, seed: int) -> SampleBank:

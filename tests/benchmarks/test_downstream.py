@@ -12,10 +12,12 @@ import synthaug
 from benchmarks.downstream import tasks
 from benchmarks.downstream.plan import Plan, Regime
 from benchmarks.downstream.readme import replace_block, summary_table
+from benchmarks.downstream.recipes import make_bank
 from benchmarks.downstream.report import markdown, tables, write_report
 from benchmarks.downstream.runner import run_plan
 from benchmarks.downstream.summary import read_cells
 from benchmarks.downstream.tasks import Places, load_splits
+from synthaug.data import ImageDataset
 from synthaug.errors import ConfigError
 from synthaug.sampling import SampleBank
 from synthaug.storage import read_json
@@ -253,6 +255,24 @@ def test_smote_interpolates_within_a_class(places):
     train, _ = load_splits(plan, places)
     counts = Regime.parse("long-tail:8@8").subset(train, 0).class_counts
     assert bank.counts.tolist() == [5 if count > 1 else 0 for count in counts]  # one image has no neighbour
+
+
+def test_swapped_images_come_from_other_classes_with_their_class_changed(monkeypatch, tmp_path):
+    seen = []
+
+    def swap_class(gen, images, to, labels):
+        seen.append((to, labels.tolist()))
+        return images
+
+    monkeypatch.setattr("synthaug.latent.edit.swap_class", swap_class)
+    subset = Regime.parse("long-tail:8@16").subset(ImageDataset.load("digits"), 0)
+    bank = make_bank({"swap": True, "generator": "any", "per_class": 30}, subset, object(), tmp_path / "bank", 0)
+    assert bank.counts.tolist() == [30] * 10
+    assert [to for to, _ in seen] == list(subset.classes)
+    for label, (_, sources) in enumerate(seen):
+        assert label not in sources
+    sources = np.bincount(np.concatenate([found for _, found in seen]), minlength=10)
+    assert sources.argmax() == np.argmax(subset.class_counts)
 
 
 def test_test_images_are_the_same_for_every_seed_and_limit_is_kept(places):
