@@ -29,8 +29,7 @@ class TrainingConfig(Config):
         horizontal_flip: Whether training images are mirrored at random.
         ema_decay: Decay of the moving average of the weights, reached after a ramp-up; samples come from the average.
         precision: ``"auto"`` is bf16 on GPUs that have it and fp32 elsewhere. On processors with AVX512-BF16, and only
-            there, ``"bf16"`` trains diffusion 1.3 times as fast and samples as much faster; other families gain
-            little.
+            there, ``"bf16"`` trains diffusion 1.25 times as fast; other families gain little.
         seed: Of initial weights, data order, augmentation and noise.
         checkpoint_every: Steps between two checkpoints; 0 for the end only.
         preview_every: Steps between two sample grids and collapse checks; 0 for the end only.
