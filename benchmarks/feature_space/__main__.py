@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 from sklearn.metrics import balanced_accuracy_score
@@ -20,14 +18,15 @@ from sklearn.metrics import balanced_accuracy_score
 from benchmarks.downstream.plan import Plan, Regime
 from benchmarks.downstream.tasks import Places, load_splits
 from benchmarks.feature_space.heads import PENALTIES, PER_CLASS, SPREADS, Features, candidates, choose
-from synthaug.classifiers.classifier import Classifier, fit_classifier
+from synthaug.classifiers.classifier import fit_classifier
 from synthaug.data import ImageDataset
 from synthaug.evaluation import describe_command, describe_environment, paired_difference
+from synthaug.evaluation.assessment.features import penultimate
 from synthaug.evaluation.quality import extract_features
 from synthaug.storage import read_json, write_json
 
 PLANS = Path(__file__).parents[1] / "downstream" / "plans"
-NAMES = ("fashion_mnist_long_tail", "fashion_mnist_few_shot", "sign_digits", "pneumoniamnist", "bccd_cells")
+NAMES = ("fashion_mnist_long_tail", "fashion_mnist_few_shot", "sign_digits")
 
 CLASSIFIERS = {"none": 1, "combined": 2}
 """Real-only arms of the plans whose features are used, and which of their settings."""
@@ -47,18 +46,26 @@ def main(words: list[str] | None = None) -> None:
     parser.add_argument("--steps", type=int, default=600, help="of the classifiers")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/feature_space.json"))
     options = parser.parse_args(words)
-    runs: list[dict[str, Any]] = read_json(options.out)["runs"] if options.out.exists() else []
+    settings = {"steps": options.steps, "penalties": list(PENALTIES), "spreads": list(SPREADS), "per_class": PER_CLASS}
+    runs: list[dict[str, Any]] = []
+    if options.out.exists():
+        before = read_json(options.out)
+        if before["settings"] != settings:
+            parser.error(f"{options.out} was measured with other settings, {before['settings']}: give another --out")
+        runs = before["runs"]
     done = {(run["dataset"], run["regime"], run["seed"]) for run in runs}
+    plans = [
+        Plan.read(PLANS / f"{name}.yaml", steps=options.steps).located(options.data) for name in options.plans or NAMES
+    ]
+    splits = [load_splits(plan, Places(options.work, options.work)) for plan in plans]
     for seed in range(options.seeds):
-        for name in options.plans or NAMES:
-            plan = Plan.read(PLANS / f"{name}.yaml", steps=options.steps).located(options.data)
-            train, test = load_splits(plan, Places(options.work, options.work))
+        for plan, (train, test) in zip(plans, splits, strict=True):
             for regime in plan.regimes:
                 if (plan.name, regime, seed) not in done:
                     about = {"dataset": plan.name, "regime": regime, "seed": seed}
                     runs.append(about | {"values": measure(plan, Regime.parse(regime).subset(train, seed), test, seed)})
-                    write_json(options.out, summary(runs))
-    _print(summary(runs)["rows"])
+                    write_json(options.out, summary(runs, settings))
+    _print(summary(runs, settings)["rows"])
 
 
 def measure(plan: Plan, train: ImageDataset, test: ImageDataset, seed: int) -> dict[str, dict[str, float]]:
@@ -85,18 +92,7 @@ def heads(
     return found
 
 
-@torch.inference_mode()
-def penultimate(classifier: Classifier, images: NDArray[np.uint8]) -> Features:
-    """Return what a timm classifier's head sees of images (N, H, W, C): float32, (N, D)."""
-    model: Any = classifier.model.eval()  # timm's, which has more methods than a module
-    parts = []
-    for start in range(0, len(images), 500):
-        prepared = classifier.prepare(torch.from_numpy(np.array(images[start : start + 500])).permute(0, 3, 1, 2))
-        parts.append(model.forward_head(model.forward_features(prepared), pre_logits=True).float().cpu().numpy())
-    return np.concatenate(parts)
-
-
-def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
+def summary(runs: list[dict[str, Any]], settings: dict[str, Any]) -> dict[str, Any]:
     """Return all runs, and for each dataset, regime and kind of features means and paired differences."""
     groups: dict[tuple[str, str], list[dict[str, dict[str, float]]]] = {}
     for run in runs:
@@ -121,7 +117,7 @@ def summary(runs: list[dict[str, Any]]) -> dict[str, Any]:
     return {
         "benchmark": "feature_space",
         "command": describe_command("python", "-m", "benchmarks.feature_space"),
-        "settings": {"penalties": PENALTIES, "spreads": SPREADS, "per_class": PER_CLASS},
+        "settings": settings,
         "rows": rows,
         "runs": runs,
         **describe_environment(),

@@ -41,10 +41,11 @@ class Head:
     spread: float | None = None
 
     def train(self, features: Features, labels: Labels, seed: int) -> Pipeline:
-        """Train on features (N, D) and labels (N,), every class weighing alike."""
-        if self.spread is not None:
-            drawn, of = sample_features(features, labels, self.spread, seed)
-            features, labels = np.concatenate([features, drawn]), np.concatenate([labels, of])
+        """Train on real features (N, D) and labels (N,), with samples beside them if it takes any."""
+        return self.fit(*with_samples(features, labels, self.spread, seed))
+
+    def fit(self, features: Features, labels: Labels) -> Pipeline:
+        """Train on features that hold the samples already, every class weighing alike."""
         head = LogisticRegression(C=self.penalty, class_weight="balanced", max_iter=200)
         return make_pipeline(StandardScaler(), head).fit(features, labels)
 
@@ -58,20 +59,21 @@ def candidates(samples: bool) -> list[Head]:
 def choose(heads: Sequence[Head], features: Features, labels: Labels, seed: int) -> Head:
     """Return the head with the best mean balanced accuracy over two splits of the training features."""
     splits = list(StratifiedShuffleSplit(2, test_size=0.25, random_state=seed).split(features, labels))
+    scores = dict.fromkeys(heads, 0.0)
+    for (kept, held), spread in itertools.product(splits, dict.fromkeys(head.spread for head in heads)):
+        part = with_samples(features[kept], labels[kept], spread, seed)  # drawn once for all penalties
+        for head in scores:
+            if head.spread == spread:
+                scores[head] += balanced_accuracy_score(labels[held], head.fit(*part).predict(features[held]))
+    return max(heads, key=lambda head: scores[head])
 
-    def score(head: Head) -> float:
-        return float(
-            np.mean(
-                [
-                    balanced_accuracy_score(
-                        labels[held], head.train(features[kept], labels[kept], seed).predict(features[held])
-                    )
-                    for kept, held in splits
-                ]
-            )
-        )
 
-    return max(heads, key=score)
+def with_samples(features: Features, labels: Labels, spread: float | None, seed: int) -> tuple[Features, Labels]:
+    """Return real features and labels with samples beside them; with no spread as they are."""
+    if spread is None:
+        return features, labels
+    drawn, of = sample_features(features, labels, spread, seed)
+    return np.concatenate([features, drawn]), np.concatenate([labels, of])
 
 
 def sample_features(features: Features, labels: Labels, spread: float, seed: int) -> tuple[Features, Labels]:

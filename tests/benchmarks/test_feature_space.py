@@ -9,6 +9,7 @@ from benchmarks.downstream.plan import Plan
 from benchmarks.feature_space import __main__ as feature_space
 from benchmarks.feature_space.heads import PER_CLASS, Head, candidates, choose, sample_features
 from synthaug.data import ImageDataset
+from synthaug.storage import write_json
 
 
 def test_a_rare_class_borrows_the_variation_of_the_others():
@@ -62,6 +63,16 @@ def test_gains_are_differences_of_the_same_seed():
         {"dataset": "d", "regime": "full", "seed": seed, "values": {"none": {"real": real, "samples": real + 0.1}}}
         for seed, real in enumerate((0.2, 0.6))
     ]
-    (row,) = feature_space.summary(runs)["rows"]
+    (row,) = feature_space.summary(runs, {})["rows"]
     assert row["means"] == pytest.approx({"real": 0.4, "samples": 0.5})
     assert row["gains_of_samples"]["real"]["differences"] == pytest.approx([0.1, 0.1])
+
+
+def test_runs_with_other_settings_are_not_taken_over(tmp_path, capsys):
+    out = tmp_path / "result.json"
+    write_json(out, {"settings": {"steps": 600}, "runs": []})
+    before = out.read_bytes()
+    with pytest.raises(SystemExit):
+        feature_space.main(["sign_digits", "--out", str(out)])
+    assert "give another --out" in capsys.readouterr().err
+    assert out.read_bytes() == before
