@@ -19,13 +19,14 @@ from synthaug.data import ImageDataset
 from synthaug.errors import ConfigError, DivergenceError
 from synthaug.evaluation import describe_environment
 from synthaug.recommendation import Candidate, curating, recommend
-from synthaug.recommendation.clock import GENERATORS, Clock, Costs
+from synthaug.recommendation.clock import Clock, Costs
 from synthaug.recommendation.journal import Journal
 from synthaug.recommendation.maker import GeneratorMaker
+from synthaug.recommendation.search import seconds_of_generator, seconds_of_samples
 from synthaug.recommendation.space import ClassSets
 from synthaug.storage import canonical_json, digest, read_json, write_json
 
-FORMAT = 1
+FORMAT = 2
 NEVER, ALWAYS, RECOMMENDED = "never", "always", "recommended"
 WINNER = "winner of the race"
 """Also where it was not recommended, as it could not be confirmed: that is where a no may be wrong."""
@@ -43,11 +44,8 @@ def settings(family: str = "vae") -> dict[str, Candidate]:
         ALWAYS: Candidate(family, curated=curated, ratio=1, mode="add"),
         "add 1, not curated": Candidate(family, ratio=1, mode="add"),
         "replace 0.33": Candidate(family, ratio=0.5, mode="replace"),
-        "replace 0.5": Candidate(family, ratio=1, mode="replace"),
         "mix 1": Candidate(family, curated=curated, ratio=1, mode="mix"),
-        "first 1": Candidate(family, ratio=1, mode="first"),
         "weight 0.3, 4": Candidate(family, curated=curated, ratio=4, mode="weight"),
-        "add 4 to the rarest": Candidate(family, curated=curated, ratio=4, mode="add", classes="rarest"),
         "add 1 to the hardest": Candidate(family, curated=curated, ratio=1, mode="add", classes="hardest"),
     }
 
@@ -131,11 +129,13 @@ def run_cell(
     advice = read_json(folder / "advice" / "recommendation.json")
     base = advice["real_only"][0]["settings"]
     sets = ClassSets(*(None if names is None else tuple(names) for names in advice["sets"].values()))
+    families = advice["request"]["families"]
+    seconds = seconds_of_samples(60 * benchmark.minutes, len(families), advice["request"]["folds"])
     clock, costs = Clock(float("inf")), Costs()
     journal = Journal(folder / "test", clock, costs)
     maker = GeneratorMaker(
         folder / "generators", journal,
-        seconds_each=GENERATORS * 60 * benchmark.minutes / 8, seed=seed,
+        seconds_each=seconds_of_generator(seconds, curating.available()), seed=seed,
         steps=benchmark.options.get("generator_steps"),
         settings=benchmark.options.get("generator_settings"),
     )  # fmt: skip
@@ -165,7 +165,7 @@ def run_cell(
             return found[NEVER]
 
     found = {NEVER: values(NEVER, {}, base)}
-    for label, candidate in settings((benchmark.options.get("families") or ("vae",))[0]).items():
+    for label, candidate in settings(families[0]).items():
         found[label] = with_samples(label, candidate, base)
     if policy.recommended:
         samples = {"bank": policy.bank, "policy": policy.policy}

@@ -74,12 +74,13 @@ class Classifier:
         ]
         return np.concatenate(parts)
 
+    def predictions(self, data: ImageDataset) -> NDArray[np.int64]:
+        """Return the predicted label of each image of a dataset, (N,)."""
+        return np.concatenate([self.logits(data.take(part)).argmax(axis=1) for part in _slices(np.arange(len(data)))])
+
     def scores(self, data: ImageDataset) -> Scores:
         """Compare the predictions for a dataset with its labels."""
-        predictions = np.concatenate(
-            [self.logits(data.take(part)).argmax(axis=1) for part in _slices(np.arange(len(data)))]
-        )
-        return score(predictions, np.asarray(data.labels), len(data.classes))
+        return score(self.predictions(data), np.asarray(data.labels), len(data.classes))
 
 
 def _slices(array: NDArray[Any]) -> list[NDArray[Any]]:

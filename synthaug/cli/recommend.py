@@ -29,10 +29,9 @@ def run(
     metric: Annotated[
         str, typer.Option(metavar="balanced_accuracy|accuracy", help="What counts.")
     ] = "balanced_accuracy",
-    holdout: Annotated[float, typer.Option(help="Share of the images that validates.")] = 0.25,
-    confirmations: Annotated[int, typer.Option(help="Fresh splits that the winner is measured on.")] = 5,
+    folds: Annotated[int, typer.Option(help="Parts of the images: the first chooses, the others confirm.")] = 3,
     confidence: Annotated[float, typer.Option(help="Of the gain's interval, which has to lie above 0.")] = 0.95,
-    seed: Annotated[int, typer.Option(help="Of splits, generators, classifiers and candidates.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of folds, generators, classifiers and candidates.")] = 0,
     generator_steps: Annotated[int | None, typer.Option(help="Steps of each generator, instead of a time.")] = None,
     generator_settings: Annotated[
         str | None, typer.Option(metavar="FILE|JSON", help="Settings by family: YAML file, or JSON.")
@@ -74,8 +73,7 @@ def run(
         families=None if families is None else [name.strip() for name in families.split(",")],
         ratios=RATIOS if tried is None else tried,
         metric=metric,  # type: ignore[arg-type] # checked there
-        holdout=holdout,
-        confirmations=confirmations,
+        folds=folds,
         confidence=confidence,
         seed=seed,
         generator_steps=generator_steps,

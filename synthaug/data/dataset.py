@@ -274,6 +274,18 @@ class ImageDataset:
         first, second = splits.split_indices(self.labels, len(self.classes), fraction, seed)
         return self.subset(first), self.subset(second)
 
+    def folds(self, number: int, seed: int = 0) -> list[tuple[ImageDataset, ImageDataset]]:
+        """Return that many splits for cross-validation: all images but those of one fold, and the fold.
+
+        Folds are disjoint and stratified. The image of a class that has but one is in no fold, and in every first part.
+
+        Raises:
+            ConfigError: If ``number`` is below 2, or no class has two images or more.
+        """
+        found = splits.fold_indices(self.labels, number, seed)
+        everything = np.arange(len(self))
+        return [(self.subset(np.setdiff1d(everything, fold)), self.subset(fold)) for fold in found]
+
     def _rows(self, indices: Any) -> NDArray[np.int64]:
         """Return rows of the stored arrays for positions in this dataset."""
         chosen = np.asarray(indices)

@@ -38,12 +38,14 @@ class Answer:
         best: The best candidate of the race; `None` if none could be measured.
         winner: The same if it was above ratio 0.
         lead: Its mean difference in the race.
-        gain: Of the winner on fresh splits.
+        gain: Of the winner on images that chose nothing.
+        sure: Lower end of its interval at the confidence that was asked for.
         class_gains: The same by class.
         curve: Gain of the best candidate by ratio.
         trials: Everything that was measured.
         failed: Why kinds of generators were given up.
-        seeds_a_split: Classifiers that each value of ``gain`` averages over.
+        seeds_a_fold: Classifiers of each arm that judged each of those images.
+        images_confirming: How many they are.
     """
 
     data: ImageDataset
@@ -55,11 +57,13 @@ class Answer:
     winner: Candidate | None
     lead: float | None
     gain: PairedDifference | None
+    sure: float | None
     class_gains: Mapping[str, PairedDifference]
     curve: Mapping[float, PairedDifference]
     trials: Sequence[Mapping[str, Any]]
     failed: Mapping[str, str]
-    seeds_a_split: int
+    seeds_a_fold: int
+    images_confirming: int
 
     @property
     def base(self) -> dict[str, Any]:
@@ -83,7 +87,8 @@ class Answer:
             base=self.tuned.bases[0],
             tried=self.tried,
             best_in_race=self.lead,
-            pairs_wanted=self.request.confirmations,
+            sure=self.sure,
+            seeds=self.seeds_a_fold,
             confidence=self.request.confidence,
         )
 
@@ -92,16 +97,16 @@ class Answer:
         request, steps = self.request, self.base["steps"]
         epochs = steps * self.base.get("batch_size", 64) / len(self.data)
         lines = [
-            f"Only these images were used. Each split keeps {100 * request.holdout:.0f} % of them for validation; "
-            "generators, curation and classifiers see the rest alone.",
+            f"Only these images were used, cut into {request.folds} folds. Where a fold validates, generators, "
+            "curation and classifiers see the others alone.",
             f"Each classifier: {steps} steps ({epochs:.0f} epochs), with and without samples the same.",
             f"Real images alone first: {sum(bool(row['validation']) for row in self.tuned.table)} settings by "
             f"successive halving. Then {self.tried} ways to use samples, as differences from real images alone on the "
-            "same split and seed; ratio 0 wins ties.",
-            f"The winner against real images alone on {request.confirmations} splits that chose nothing, each with its "
-            f"own generator, {max(1, self.seeds_a_split)} classifiers a split and arm. Interval: Student's t, with the "
-            "variance corrected for splits that share images (Nadeau & Bengio 2003). Samples are recommended only if "
-            f"that of {100 * request.confidence:g} % lies above 0.",
+            "same fold and seed; ratio 0 wins ties.",
+            f"All that on the first fold. The winner against real images alone on the other "
+            f"{self.images_confirming:,} images, which chose nothing, each judged by {max(1, self.seeds_a_fold)} "
+            "classifiers an arm. Interval: Student's t over images (Bayle et al. 2020) with the variance between seeds "
+            f"added. Samples are recommended only if that of {100 * request.confidence:g} % lies above 0.",
         ]
         if epochs < 5:
             lines.append(f"{epochs:.1f} epochs are few: with more minutes the answer may differ.")

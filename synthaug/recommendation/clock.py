@@ -6,7 +6,7 @@ import dataclasses
 import time
 from collections.abc import Callable
 
-GENERATORS, TUNING, RACE, CONFIRMATION, CURVE, REST = 0.25, 0.2, 0.2, 0.2, 0.1, 0.05
+GENERATORS, TUNING, RACE, CONFIRMATION, CURVE, REST = 0.23, 0.2, 0.17, 0.25, 0.1, 0.05
 """Shares of the time; the rest is for the bank and the page. Real images alone get as much as the race."""
 
 

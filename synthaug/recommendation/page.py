@@ -74,7 +74,7 @@ def recommendation_page(found: Mapping[str, Any], rows: Sequence[Sequence[str]])
     gain: PairedDifference | None = found["gain"]
     page.verdict(_colour(found["recommended"], gain), found["words"], _detail(gain, found))
     if found["curve"]:
-        caption = "Mean, 95 % interval (bar) and each split (dots). Ratio 0 is real images alone."
+        caption = "Mean, 95 % interval (bar) and each fold (dots). Ratio 0 is real images alone."
         page.pictures(f"Gain over ratio: {found['curve_of']}", [(gain_curve(found["curve"]), caption)], smooth=True)
     if found["classes"]:
         caption = "Mean and 95 % interval of each class by itself, without correction for looking at many."
@@ -116,10 +116,10 @@ def _colour(recommended: bool, gain: PairedDifference | None) -> str:
 
 def _detail(gain: PairedDifference | None, found: Mapping[str, Any]) -> str:
     if gain is None or gain.low is None or gain.high is None:
-        return "Nothing was measured on fresh splits."
+        return "Nothing was measured on images that chose nothing."
     return (
-        f"On {gain.pairs} fresh splits: {100 * gain.mean:+.2f} points, 95 % interval {100 * gain.low:+.2f} to "
-        f"{100 * gain.high:+.2f}; better in {gain.wins} and worse in {gain.losses}."
+        f"On images that chose nothing: {100 * gain.mean:+.2f} points, 95 % interval {100 * gain.low:+.2f} to "
+        f"{100 * gain.high:+.2f}; of {gain.pairs} pairs of classifiers better in {gain.wins}, worse in {gain.losses}."
     )
 
 

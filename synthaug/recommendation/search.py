@@ -1,4 +1,4 @@
-"""The search itself: probe, tune real images alone, race, confirm on fresh splits, draw the curve, answer."""
+"""The search itself: probe, tune real images alone, race, confirm on other images, draw the curve, answer."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from synthaug.evaluation.statistics import PairedDifference
 from synthaug.recommendation import curating
 from synthaug.recommendation.answering import Answer, publish
 from synthaug.recommendation.clock import CONFIRMATION, CURVE, GENERATORS, RACE, REST, Clock, Costs
-from synthaug.recommendation.confirmation import class_differences, difference_of, mean_outcome
-from synthaug.recommendation.halving import Race, affordable_entries, successive_halving
+from synthaug.recommendation.confirmation import LEAST_SEEDS, FoldHits, class_differences, cross_validated_difference
+from synthaug.recommendation.halving import Race, affordable_entries, runs_needed, successive_halving
 from synthaug.recommendation.journal import Journal
 from synthaug.recommendation.maker import GeneratorMaker, SampleMaker
 from synthaug.recommendation.policy import RecommendedPolicy
@@ -27,12 +27,15 @@ from synthaug.recommendation.tuning import Tuned, grid, tune
 
 Conditioning = Literal["shared", "per_class"]
 
-_FRESH = 1000
-"""Splits from this number on choose nothing: they confirm."""
+CONFIRMING_SEED = 1000
+"""Classifier seeds from here on confirm."""
 
+_RACE_SEEDS, _MOST_SEEDS = 4, 12
+
+_CHOOSING_FOLD = 0
 _LONG = 600.0
-_MOST_CANDIDATES = 48
-_EPOCHS = 40
+_FEW_CANDIDATES, _MOST_CANDIDATES = 4, 48
+_EPOCHS, _LEAST_STEPS, _MOST_STEPS = 40, 400, 3000
 _LEAST_CURATION = 60
 """Steps below which the classifiers that curation asks know too little."""
 
@@ -46,8 +49,7 @@ class Request(Config):
     families: tuple[str, ...] = ("vae",)
     ratios: tuple[float, ...] = ()
     metric: Metric = "balanced_accuracy"
-    holdout: float = 0.25
-    confirmations: int = 5
+    folds: int = 3
     confidence: float = 0.95
     seed: int = 0
     generator_steps: int | None = None
@@ -88,19 +90,16 @@ class Search:
         self.costs = Costs()
         self.journal = Journal(folder / "trials", clock, self.costs)
         self.arms = self._arms()
-        self.race_splits = 2 if self.total < _LONG else 3
-        trainings = self.race_splits * len(self.arms) + request.confirmations + 1
-        # Curation, where it can be had, takes up to half of what training the generator takes.
         self.curation = maker is None and curating.available()
-        self.sample_seconds = GENERATORS * self.total / trainings
-        self.generator_seconds = self.sample_seconds / (1.5 if self.curation else 1)
+        self.sample_seconds = seconds_of_samples(self.total, len(self.arms), request.folds)
+        self.generator_seconds = seconds_of_generator(self.sample_seconds, self.curation)
         self.fixed = {"model": request.model, **settings}
         self.trials = Trials(
             data,
             maker or self._generators(generator_settings),
             self.journal,
             clock,
-            holdout=request.holdout,
+            folds=request.folds,
             seed=request.seed,
             metric=request.metric,
             device=device,
@@ -127,11 +126,18 @@ class Search:
             curve=curve,
             trials=self.journal.records,
             failed=self.trials.failed,
-            seeds_a_split=confirmed.seeds if confirmed else 0,
+            sure=confirmed.lower_end(self.request.confidence) if confirmed else None,
+            seeds_a_fold=confirmed.seeds if confirmed else 0,
+            images_confirming=sum(len(self.trials.folds[fold][1]) for fold in self.confirming),
         )  # fmt: skip
         policy = publish(answer, self.folder, self.trials.maker, self.clock, command)
         shutil.rmtree(self.folder / "trials" / "generators", ignore_errors=True)
         return policy
+
+    @property
+    def confirming(self) -> range:
+        """Folds that choose nothing."""
+        return range(_CHOOSING_FOLD + 1, len(self.trials.folds))
 
     # Preparation ----------------------------------------------------------------------------------------------
 
@@ -159,13 +165,17 @@ class Search:
         """Measure a few steps; return the seconds of a run, and its number of steps."""
         few = 12
         for steps in (2, few):  # the first run pays for what is loaded once
-            self.trials.real(Pair(0, 0), {**settings, "steps": steps})
-        task = self.trials.task(Pair(0, 0), {**settings, "steps": few})
+            self.trials.real(Pair(_CHOOSING_FOLD, 0), {**settings, "steps": steps})
+        task = self.trials.task(Pair(_CHOOSING_FOLD, 0), {**settings, "steps": few})
         step = max(1e-6, self.journal.once("trial", task, dict, "classifier")["seconds"] / few)
         self.costs.forget("classifier")
         batch = int(settings.get("batch_size", 64))
-        useful = int(np.clip(_EPOCHS * len(self.data) / batch, 200, 3000))
-        affordable = int(CONFIRMATION * self.total / (2 * self.request.confirmations) / step)
+        useful = int(np.clip(_EPOCHS * len(self.data) / batch, _LEAST_STEPS, _MOST_STEPS))
+        share = min(
+            CONFIRMATION / (2 * LEAST_SEEDS * len(self.confirming)),
+            RACE / runs_needed(_FEW_CANDIDATES, len(self._race_pairs()), control=True),
+        )
+        affordable = int(share * self.total / step)
         steps = int(self.fixed.get("steps", np.clip(affordable, min(50, useful), useful)))
         self.costs.note("classifier", steps * step)
         if self.curation and isinstance(self.trials.maker, GeneratorMaker):
@@ -179,7 +189,7 @@ class Search:
 
     def _tune(self, settings: list[dict[str, Any]], run_seconds: float) -> Tuned:
         reserve = (GENERATORS + RACE + CONFIRMATION + CURVE + REST) * self.total
-        pairs = [Pair(number % self.race_splits, number) for number in range(4)]
+        pairs = [Pair(_CHOOSING_FOLD, seed) for seed in range(4)]
         number = affordable_entries((self.clock.left - reserve) / run_seconds, len(settings), len(pairs))
         tuned = tune(self.trials, settings[: max(1, number)], pairs, reserve=reserve)
         tried = sum(len(row["validation"]) > 0 for row in tuned.table)
@@ -188,10 +198,10 @@ class Search:
         return tuned
 
     def _race(self, tuned: Tuned, sets: ClassSets) -> Race[Candidate]:
-        reserve = (CONFIRMATION + REST) * self.total + (1 + self.request.confirmations) * self.sample_seconds
-        pairs = [Pair(number % self.race_splits, 100 + number) for number in range(4 if self.total < _LONG else 8)]
+        reserve = (CONFIRMATION + REST) * self.total + (1 + len(self.confirming)) * self.sample_seconds
+        pairs = self._race_pairs()
         seconds = self.clock.left - reserve - CURVE * self.total
-        seconds -= self.race_splits * len(self.arms) * self.sample_seconds
+        seconds -= len(self.arms) * self.sample_seconds
         runs = seconds / max(1e-9, self.costs.expected("classifier"))
         number = max(1, affordable_entries(runs, _MOST_CANDIDATES, len(pairs), control=True))
         entries = candidates(
@@ -224,79 +234,103 @@ class Search:
             lambda: self.trials.with_samples(pair, base, candidate, sets, reserve=reserve),
         )
 
+    def _race_pairs(self) -> list[Pair]:
+        return [Pair(_CHOOSING_FOLD, 100 + seed) for seed in range(_RACE_SEEDS)]
+
     def _confirm(self, tuned: Tuned, winner: Candidate, sets: ClassSets) -> _Confirmed | None:
-        """Measure winner and real images alone on fresh splits, once around all of them and again as time allows."""
+        """Measure winner and real images alone on the other folds, with as many seeds as there is time for."""
         reserve = REST * self.total + self.sample_seconds
         rounds: list[list[tuple[Outcome, Outcome]]] = []
-        numbers = [_FRESH + number for number in range(self.request.confirmations)]
-        for seed in range(_FRESH, _FRESH + 3):
-            done: list[tuple[Outcome, Outcome]] = []
-            if rounds and self.clock.left < reserve + (CURVE + CONFIRMATION) * self.total:
+        for seed in range(CONFIRMING_SEED, CONFIRMING_SEED + _MOST_SEEDS):
+            round_seconds = 2 * len(self.confirming) * self.costs.expected("classifier")
+            if len(rounds) >= LEAST_SEEDS and self.clock.left < reserve + CURVE * self.total + round_seconds:
                 break
-            for number in numbers:
-                pair = Pair(number, seed)
-                control = self.trials.real(pair, tuned.bases[0], reserve=reserve)
-                outcome = None if control is None else self._with(pair, tuned, winner, sets, reserve)
-                if control is None or outcome is None or not outcome.recall:
-                    break
-                done.append((outcome, control))
-            if len(done) < len(numbers):
-                rounds = rounds or [done]
+            done = self._both(tuned, winner, sets, [Pair(fold, seed) for fold in self.confirming], reserve)
+            if len(done) < len(self.confirming):
                 break
             rounds.append(done)
-        if not rounds or not rounds[0]:
+        if not rounds:
             return None
-        columns = [list(column) for column in zip(*rounds, strict=True)]
-        found = _Confirmed(
-            with_samples=[mean_outcome([pair[0] for pair in column]) for column in columns],
-            real=[mean_outcome([pair[1] for pair in column]) for column in columns],
-            seeds=len(rounds),
-            ratio=self.trials.validation_ratio,
-            names=self.data.classes,
-        )
-        self.say(f"fresh splits: {len(columns)}, {100 * found.gain.mean:+.1f} points")
+        found = _Confirmed(self._hits(rounds), len(rounds), self.request.metric, self.data.classes)
+        self.say(f"images that chose nothing: {100 * found.gain.mean:+.1f} points, {len(rounds)} seeds")
         return found
 
     def _curve(
         self, tuned: Tuned, best: Candidate, sets: ClassSets, confirmed: _Confirmed | None
     ) -> dict[float, PairedDifference]:
-        """Measure the best candidate at all ratios, on splits whose generators are there already."""
+        """Measure the best candidate at all ratios, on folds whose generators are there already."""
         reserve = REST * self.total + (self.sample_seconds if confirmed else 0.0)
-        if confirmed:
-            pairs = [Pair(_FRESH + number, _FRESH) for number in range(len(confirmed.real))]
-        else:
-            pairs = [Pair(number % self.race_splits, 100 + number) for number in range(4)]
-        found: dict[float, list[tuple[Outcome, Outcome]]] = {ratio: [] for ratio in self.request.ratios}
-        for pair in pairs:
-            for ratio, rows in found.items():
-                control = self.trials.real(pair, tuned.bases[0], reserve=reserve)
-                outcome = None if control is None else self._with(pair, tuned, best.replace(ratio=ratio), sets, reserve)
-                if control is None or outcome is None:
-                    break
-                rows.append((outcome, control))
+        pairs = [Pair(fold, CONFIRMING_SEED) for fold in self.confirming] if confirmed else self._race_pairs()[:1]
+        done: dict[float, list[tuple[Outcome, Outcome]]] = {ratio: [] for ratio in self.request.ratios}
+        for number, pair in enumerate(pairs):  # all ratios on one fold before the next
+            for ratio, rows in done.items():
+                if len(rows) == number:
+                    rows += self._both(tuned, best.replace(ratio=ratio), sets, [pair], reserve)
         return {
-            ratio: difference_of(
-                [outcome for outcome, _ in rows], [control for _, control in rows], self.trials.validation_ratio
-            )
-            for ratio, rows in found.items()
+            ratio: cross_validated_difference(self._hits([rows], pairs[: len(rows)]), self.request.metric)
+            for ratio, rows in done.items()
             if rows
         }
+
+    def _both(
+        self, tuned: Tuned, candidate: Candidate, sets: ClassSets, pairs: Sequence[Pair], reserve: float
+    ) -> list[tuple[Outcome, Outcome]]:
+        """Measure a candidate and real images alone on pairs, up to the first for which there is no time."""
+        done = []
+        for pair in pairs:
+            control = self.trials.real(pair, tuned.bases[0], reserve=reserve)
+            outcome = None if control is None else self._with(pair, tuned, candidate, sets, reserve)
+            if control is None or outcome is None or not outcome.recall:
+                break
+            done.append((outcome, control))
+        return done
+
+    def _hits(
+        self, rounds: Sequence[Sequence[tuple[Outcome, Outcome]]], pairs: Sequence[Pair] | None = None
+    ) -> list[FoldHits]:
+        """Arrange outcomes, a round a seed, by fold."""
+        folds = [pair.fold for pair in pairs] if pairs else list(self.confirming)
+        return [
+            FoldHits(
+                np.asarray(self.trials.folds[fold][1].labels),
+                *(np.stack([done[place][arm].hits for done in rounds]) for arm in (0, 1)),
+            )
+            for place, fold in enumerate(folds)
+        ]
 
 
 @dataclasses.dataclass(frozen=True)
 class _Confirmed:
-    """Both arms on the fresh splits, a value each, the mean over the seeds."""
+    """What both arms got right on the folds that chose nothing."""
 
-    with_samples: Sequence[Outcome]
-    real: Sequence[Outcome]
+    folds: Sequence[FoldHits]
     seeds: int
-    ratio: float
+    metric: Metric
     names: Sequence[str]
 
     @property
     def gain(self) -> PairedDifference:
-        return difference_of(self.with_samples, self.real, self.ratio)
+        return cross_validated_difference(self.folds, self.metric)
+
+    def lower_end(self, confidence: float) -> float | None:
+        return cross_validated_difference(self.folds, self.metric, confidence).low
 
     @property
     def classes(self) -> dict[str, PairedDifference]:
-        return class_differences(self.with_samples, self.real, self.names, self.ratio)
+        return class_differences(self.folds, self.names)
+
+
+def seconds_of_samples(total: float, arms: int, folds: int) -> float:
+    """Return the time for generator and curation of one set of training images.
+
+    Args:
+        total: Seconds of the whole search.
+        arms: Kinds of generators; all race on one fold, the best is trained for the others and for all images.
+        folds: Number of folds.
+    """
+    return GENERATORS * total / (arms + folds)
+
+
+def seconds_of_generator(seconds: float, curation: bool) -> float:
+    """Return what of `seconds_of_samples` the generator's training gets; curation takes up to half of that."""
+    return seconds / (1.5 if curation else 1)

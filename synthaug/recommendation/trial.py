@@ -6,10 +6,14 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from synthaug.classifiers.classifier import train_classifier
+import numpy as np
+from numpy.typing import NDArray
+
+from synthaug.classifiers.classifier import fit_classifier
+from synthaug.classifiers.scores import score
 from synthaug.classifiers.settings import ClassifierConfig
 from synthaug.data import ImageDataset
-from synthaug.errors import ConfigError, DivergenceError
+from synthaug.errors import DivergenceError
 from synthaug.recommendation.clock import Clock
 from synthaug.recommendation.journal import Journal
 from synthaug.recommendation.maker import SampleMaker
@@ -26,11 +30,11 @@ class Pair:
     """What the arms of a comparison share.
 
     Attributes:
-        split: Number of the split into training part and validation part.
+        fold: Number of the fold that validates; all others are trained on.
         seed: Of the classifier: its weights, order and augmentation.
     """
 
-    split: int
+    fold: int
     seed: int
 
 
@@ -41,10 +45,12 @@ class Outcome:
     Attributes:
         value: The metric on the validation part.
         recall: Share found of each class there; `None` for a class without validation images.
+        hits: Whether the class of each validation image was found, (N,); where training failed, none.
     """
 
     value: float
     recall: tuple[float | None, ...]
+    hits: NDArray[np.bool_]
 
 
 class Trials:
@@ -55,8 +61,8 @@ class Trials:
         maker: Makes samples; it is handed training parts alone.
         journal: Knows what was done before.
         clock: Tells how much time is left.
-        holdout: Share of the training split that a split keeps for validation.
-        seed: Of the splits.
+        folds: Parts that the training split is cut into, each of which can validate.
+        seed: Of the cut.
         metric: What is compared.
         device: Where classifiers are trained.
         model_options: Further arguments of `timm.create_model`.
@@ -69,37 +75,23 @@ class Trials:
         journal: Journal,
         clock: Clock,
         *,
-        holdout: float,
+        folds: int,
         seed: int,
         metric: Metric,
         device: str = "auto",
         model_options: Mapping[str, Any] | None = None,
     ) -> None:
-        if not 0 < holdout < 1:
-            raise ConfigError(f"holdout: expected a share between 0 and 1, but got {holdout!r}.")
         self.data, self.maker, self.journal, self.clock = data, maker, journal, clock
-        self.holdout, self.seed, self.metric, self.device = holdout, seed, metric, device
+        self.metric, self.device = metric, device
         self.model_options = dict(model_options or {})
         self.failed: dict[str, str] = {}
-        self._splits: dict[int, tuple[ImageDataset, ImageDataset]] = {}
-
-    def split(self, number: int) -> tuple[ImageDataset, ImageDataset]:
-        """Return the training part and the validation part of a split."""
-        if number not in self._splits:
-            self._splits[number] = self.data.split(1 - self.holdout, seed=10_000 * self.seed + number)
-        return self._splits[number]
-
-    @property
-    def validation_ratio(self) -> float:
-        """Validation images for each training image."""
-        part, validation = self.split(0)
-        return len(validation) / len(part)
+        self.folds = data.folds(folds, seed)
 
     def real(self, pair: Pair, settings: Mapping[str, Any], *, reserve: float = 0.0) -> Outcome | None:
         """Train on real images alone.
 
         Args:
-            pair: Split and seed.
+            pair: Fold and seed.
             settings: Of the classifier.
             reserve: Seconds that must be left afterwards.
 
@@ -128,7 +120,7 @@ class Trials:
         names = sets.names(candidate.classes)
         policy = candidate.policy(names)
         task = self.task(pair, settings) | {"candidate": candidate.to_dict(), "classes": names and list(names)}
-        part, _ = self.split(pair.split)
+        part, _ = self.folds[pair.fold]
         if not self.journal.done("trial", task) and not self._affordable(
             settings, self.maker.seconds(part, candidate), reserve
         ):
@@ -142,7 +134,7 @@ class Trials:
 
     def task(self, pair: Pair, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Return what names a trial on real images alone."""
-        part, validation = self.split(pair.split)
+        part, validation = self.folds[pair.fold]
         return {
             "train": part.digest,
             "validation": validation.digest,
@@ -158,13 +150,12 @@ class Trials:
         pair: Pair,
         settings: Mapping[str, Any],
     ) -> Outcome:
-        part, validation = self.split(pair.split)
+        part, validation = self.folds[pair.fold]
 
         def work() -> dict[str, Any]:
             arguments = samples(part)
-            result = train_classifier(
+            result, classifier = fit_classifier(
                 part,
-                validation=validation,
                 seed=pair.seed,
                 device=self.device,
                 model_options=self.model_options or None,
@@ -172,13 +163,21 @@ class Trials:
                 **settings,
             )
             plain = result.to_dict()
-            return {name: plain[name] for name in ("validation", "synthetic_images", "images", "loss", "precision")}
+            predictions = classifier.predictions(validation)
+            scores = score(predictions, validation.labels, len(part.classes))
+            return {
+                "validation": scores.to_dict(),
+                "hits": np.packbits(predictions == validation.labels).tobytes().hex(),
+                **{name: plain[name] for name in ("synthetic_images", "images", "loss", "precision")},
+            }
 
         # What a trial needs is made beforehand, so that its time is counted once, as a generator's.
         if not self.journal.done("trial", task):
             samples(part)
-        scores = self.journal.once("trial", task, work, "classifier")["validation"]
-        return Outcome(scores[self.metric], tuple(scores["recall"]))
+        found = self.journal.once("trial", task, work, "classifier")
+        bits = np.unpackbits(np.frombuffer(bytes.fromhex(found["hits"]), np.uint8), count=len(validation))
+        scores = found["validation"]
+        return Outcome(scores[self.metric], tuple(scores["recall"]), bits.astype(bool))
 
 
 def not_failed(trials: Trials, arm: str, measure: Callable[[], Outcome | None]) -> Outcome | None:
@@ -187,4 +186,4 @@ def not_failed(trials: Trials, arm: str, measure: Callable[[], Outcome | None]) 
         return measure()
     except DivergenceError as error:
         trials.failed[arm] = str(error)
-        return Outcome(0.0, ())
+        return Outcome(0.0, (), np.zeros(0, bool))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from synthaug.evaluation.statistics import PairedDifference
-from synthaug.recommendation.confirmation import lower_end
+from synthaug.recommendation.confirmation import LEAST_SEEDS
 from synthaug.recommendation.space import Candidate, ClassSets
 
 _FAMILIES = {"vae": "VAE", "gan": "GAN", "vaegan": "VAE-GAN"}
@@ -81,7 +81,8 @@ def answer(
     base: dict[str, Any],
     tried: int,
     best_in_race: float | None,
-    pairs_wanted: int,
+    sure: float | None,
+    seeds: int,
     confidence: float,
 ) -> tuple[bool, str]:
     """Return whether to use samples, and the answer in words.
@@ -89,14 +90,15 @@ def answer(
     Args:
         winner: The candidate that won the race; `None` where ratio 0 did.
         sets: Names of the classes.
-        gain: What the winner came to on fresh splits; `None` where there was no time for it.
+        gain: What the winner came to on images that chose nothing; `None` where there was no time for it.
         gains: The same by class.
         metric: What was measured.
         base: Settings that were best on real images alone.
         tried: Number of candidates in the race.
         best_in_race: Mean difference of the best candidate in the race.
-        pairs_wanted: Fresh splits that an answer takes.
-        confidence: Of the interval that has to lie above 0 for a yes.
+        sure: Lower end of the gain's interval at ``confidence``, which has to lie above 0 for a yes.
+        seeds: Classifiers of each arm and fold that the gain is the mean of.
+        confidence: That was asked for.
     """
     measure = metric.replace("_", " ")
     alone = f"Train on real images alone: augmentation {base['augmentation']}, learning rate {base['learning_rate']:g}"
@@ -112,16 +114,15 @@ def answer(
             )
         return False, f"No, not for your data: of {tried} ways to use samples {came_to}. {alone}"
     words = what_to_do(winner, sets)
-    if gain is None or gain.low is None or gain.pairs < pairs_wanted:
-        done = 0 if gain is None else gain.pairs
+    if gain is None or gain.low is None or sure is None or seeds < LEAST_SEEDS:
         return False, (
-            f"No answer in the time given: to {words} looked best, but there was time to look at {done} of "
-            f"{pairs_wanted} fresh splits only. Give more minutes. {alone}"
+            f"No answer in the time given: to {words} looked best, but there was time for {seeds} of the {LEAST_SEEDS} "
+            f"classifiers or more an arm that confirm it. Give more minutes. {alone}"
         )
-    if lower_end(gain, confidence) <= 0:
+    if sure <= 0:
         return False, (
-            f"No, not for your data, as far as can be told: to {words} looked best, but on fresh splits it came to "
-            f"{plus_minus(gain)} of {measure}, and the {100 * confidence:g} % interval includes 0. {alone}"
+            f"No, not for your data, as far as can be told: to {words} looked best, but on images that chose nothing "
+            f"it came to {plus_minus(gain)} of {measure}, and the {100 * confidence:g} % interval includes 0. {alone}"
         )
     doubt = "" if gain.low > 0 else f" Of that {100 * confidence:g} % is sure, not {100 * gain.confidence:g} %."
     return True, (f"Yes: {words}: {plus_minus(gain)} of {measure}.{doubt} {class_words(gains)}".strip())

@@ -104,3 +104,27 @@ def test_split_sizes_come_out_right_with_a_thousand_small_classes() -> None:
 def test_bad_arguments_are_named(call, name: str) -> None:
     with pytest.raises(ConfigError, match=f"{name}: expected"):
         call(of_counts([5, 5]))
+
+
+def test_folds_share_no_image_and_leave_single_ones_to_training():
+    labels = np.repeat([0, 1, 2, 3], [30, 9, 2, 1])
+    data = ImageDataset.from_arrays(np.arange(42, dtype=np.uint8).reshape(42, 1, 1), labels, [str(i) for i in range(4)])
+    folds = data.folds(3, seed=1)
+    shown = [set(fold.images.ravel().tolist()) for _, fold in folds]
+    assert set.union(*shown) == set(range(41))
+    assert sum(map(len, shown)) == 41
+    for (rest, fold), held in zip(folds, shown, strict=True):
+        assert set(rest.images.ravel().tolist()) == set(range(42)) - held
+        assert (fold.class_counts[:2] == [10, 3]).all()
+        assert (rest.class_counts > 0).all()
+    assert [fold.digest for _, fold in data.folds(3, seed=1)] == [fold.digest for _, fold in folds]
+    assert [fold.digest for _, fold in data.folds(3, seed=2)] != [fold.digest for _, fold in folds]
+
+
+def test_there_are_no_more_folds_than_images_of_a_class():
+    data = ImageDataset.from_arrays(np.zeros((4, 1, 1), np.uint8), [0, 0, 1, 1])
+    assert len(data.folds(5)) == 2
+    with pytest.raises(ConfigError, match="2 or more"):
+        data.folds(1)
+    with pytest.raises(ConfigError, match="two images or more"):
+        ImageDataset.from_arrays(np.zeros((2, 1, 1), np.uint8), [0, 1]).folds(2)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from synthaug.classifiers import Policy, score
+from synthaug.classifiers import Policy
 from synthaug.data import ImageDataset
 from synthaug.recommendation import trial
 from synthaug.recommendation.maker import samples_per_class
@@ -36,20 +37,20 @@ class World:
     def now(self) -> float:
         return self.time
 
-    def train_classifier(
+    def fit_classifier(
         self,
         train: ImageDataset,
         *,
-        validation: ImageDataset,
         seed: int,
         steps: int,
         bank: SampleBank | None = None,
         policy: Policy | None = None,
         **settings: Any,
-    ) -> FakeResult:
+    ) -> tuple[FakeResult, SimpleNamespace]:
         if self.kill_after is not None and len(self.calls) >= self.kill_after:
             raise KeyboardInterrupt
-        self.calls.append({"train": train, "validation": validation, "bank": bank, "policy": policy, "steps": steps})
+        call = {"train": train, "bank": bank, "policy": policy, "steps": steps}
+        self.calls.append(call)
         self.time += STEP * steps
         random = np.random.default_rng(seed)
         rows = np.concatenate([random.permutation(np.flatnonzero(train.labels == label))[:2] for label in range(10)])
@@ -57,17 +58,21 @@ class World:
         if bank is not None:
             images, labels = np.concatenate([images, bank.images]), np.concatenate([labels, bank.labels])
         known = images.reshape(len(images), -1).astype(np.float32)
-        asked = validation.images.reshape(len(validation), -1).astype(np.float32)
-        distances = np.square(known).sum(1) - 2 * asked @ known.T
-        scores = score(labels[distances.argmin(1)], validation.labels, len(train.classes)).to_dict()
-        plain = {"validation": scores, "synthetic_images": 0, "images": steps * 64, "loss": 0.0, "precision": "fp32"}
-        return FakeResult(plain)
+
+        def predictions(validation: ImageDataset) -> np.ndarray:
+            call["validation"] = validation
+            asked = validation.images.reshape(len(validation), -1).astype(np.float32)
+            distances = np.square(known).sum(1) - 2 * asked @ known.T
+            return labels[distances.argmin(1)]
+
+        plain = {"synthetic_images": 0, "images": steps * 64, "loss": 0.0, "precision": "fp32"}
+        return FakeResult(plain), SimpleNamespace(predictions=predictions)
 
 
 @pytest.fixture
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     made = World()
-    monkeypatch.setattr(trial, "train_classifier", made.train_classifier)
+    monkeypatch.setattr(trial, "fit_classifier", made.fit_classifier)
     return made
 
 

@@ -3,13 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from synthaug.evaluation.statistics import paired_difference
-from synthaug.recommendation.confirmation import class_differences, corrected_difference, lower_end
 from synthaug.recommendation.halving import affordable_entries, plan_rungs, runs_needed, successive_halving
 from synthaug.recommendation.space import RATIOS, Arm, Candidate, ClassSets, candidates, class_sets
-from synthaug.recommendation.trial import Outcome
 from synthaug.recommendation.tuning import grid
-from synthaug.recommendation.words import answer
 
 
 def race(truth, most_pairs=4, budget=1000, noise=0.0):
@@ -55,19 +51,6 @@ def test_the_number_of_runs_is_foretold(entries):
     assert plan_rungs(entries, 8) == found.rungs
     assert affordable_entries(runs_needed(entries, 8), 48, 8) >= entries
     assert affordable_entries(0, 48, 8) == 0
-
-
-def test_intervals_are_wider_where_splits_share_images():
-    with_, without = [0.82, 0.84, 0.83, 0.85, 0.83], [0.80, 0.81, 0.80, 0.82, 0.82]
-    plain, corrected = paired_difference(with_, without), corrected_difference(with_, without, validation_ratio=1 / 3)
-    assert corrected.mean == plain.mean
-    widths = [(gain.high - gain.low) ** 2 for gain in (corrected, plain)]
-    assert widths[0] / widths[1] == pytest.approx((1 / 5 + 1 / 3) / (1 / 5))
-
-
-def test_classes_without_validation_images_are_left_out_of_the_classwise_answer():
-    arm = [Outcome(0.5, (0.5, None, 0.5)), Outcome(0.6, (0.7, None, 0.4))]
-    assert set(class_differences(arm, arm, ["a", "b", "c"], 0.3)) == {"a", "c"}
 
 
 def test_candidates_are_different_and_the_first_ones_stay_when_there_is_time_for_more():
@@ -119,35 +102,3 @@ def test_real_images_alone_are_tuned_over_what_the_user_left_open():
     fixed = grid([10, 10], {"model": "resnet18", "learning_rate": 0.1, "augmentation": "none"})
     assert fixed == [{"model": "resnet18", "learning_rate": 0.1, "augmentation": "none", "balanced_sampling": False}]
     assert not any(one["balanced_sampling"] for one in grid([10, 100], {"logit_adjustment": 1.0}))
-
-
-def test_few_tries_are_no_answer():
-    given = {"sets": ClassSets(None, None), "gain": None, "gains": {}, "metric": "accuracy"}
-    given |= {"pairs_wanted": 5, "confidence": 0.95}
-    base = {"augmentation": "none", "learning_rate": 1e-3}
-    for tried, start in ((0, "No answer"), (2, "No answer"), (3, "No, not for your data")):
-        lead = -0.02 if tried else None
-        recommended, words = answer(winner=None, base=base, tried=tried, best_in_race=lead, **given)
-        assert not recommended
-        assert words.startswith(start)
-    _, unconfirmed = answer(winner=Candidate(), base=base, tried=9, best_in_race=0.02, **given)
-    assert unconfirmed.startswith("No answer")
-    doubtful = corrected_difference([0.8, 0.9, 0.7, 0.8, 0.8], [0.8, 0.8, 0.8, 0.7, 0.8], validation_ratio=0.3)
-    recommended, words = answer(winner=Candidate(), base=base, tried=9, best_in_race=0.02, **given | {"gain": doubtful})
-    assert not recommended
-    assert "the 95 % interval includes 0" in words
-
-
-def test_a_bolder_user_takes_a_gain_that_is_likely_but_not_sure():
-    gain = corrected_difference([0.83, 0.84, 0.81, 0.82, 0.83], [0.8, 0.8, 0.8, 0.8, 0.82], validation_ratio=1 / 3)
-    assert lower_end(gain, 0.95) == gain.low < 0 < lower_end(gain, 0.8)
-    at_80 = corrected_difference(
-        [0.83, 0.84, 0.81, 0.82, 0.83], [0.8, 0.8, 0.8, 0.8, 0.82], validation_ratio=1 / 3, confidence=0.8
-    )
-    assert lower_end(gain, 0.8) == pytest.approx(at_80.low)
-    given = {"sets": ClassSets(None, None), "gain": gain, "gains": {}, "metric": "accuracy", "pairs_wanted": 5}
-    given |= {"base": {"augmentation": "none", "learning_rate": 1e-3}, "tried": 9, "best_in_race": 0.02}
-    assert not answer(winner=Candidate(), confidence=0.95, **given)[0]
-    recommended, words = answer(winner=Candidate(), confidence=0.8, **given)
-    assert recommended
-    assert "80 % is sure, not 95 %" in words

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from synthaug.evaluation import PairedDifference
+from synthaug.recommendation.space import Candidate, ClassSets
+from synthaug.recommendation.words import answer
+
+GAIN = PairedDifference(0.02, -0.005, 0.045, 0.01, 6, 5, 1, 0.95, (0.02,) * 6)
+
+
+def ask(**changed: Any) -> tuple[bool, str]:
+    given: dict[str, Any] = {
+        "winner": Candidate(), "sets": ClassSets(None, None), "gain": GAIN, "gains": {}, "metric": "accuracy",
+        "base": {"augmentation": "none", "learning_rate": 1e-3}, "tried": 9, "best_in_race": 0.02, "sure": -0.005,
+        "seeds": 3, "confidence": 0.95,
+    }  # fmt: skip
+    return answer(**given | changed)
+
+
+@pytest.mark.parametrize(("tried", "start"), [(0, "No answer"), (2, "No answer"), (3, "No, not for your data")])
+def test_few_tries_are_no_answer(tried, start):
+    recommended, words = ask(winner=None, gain=None, tried=tried, best_in_race=-0.02 if tried else None)
+    assert not recommended
+    assert words.startswith(start)
+
+
+@pytest.mark.parametrize("missing", [{"gain": None, "sure": None, "seeds": 0}, {"seeds": 2}])
+def test_a_winner_that_few_classifiers_confirmed_is_no_answer(missing):
+    recommended, words = ask(**{"sure": 0.01} | missing)
+    assert not recommended
+    assert words.startswith("No answer in the time given")
+    assert f"time for {missing['seeds']} of the 3" in words
+
+
+def test_a_gain_that_may_be_chance_is_a_no():
+    recommended, words = ask()
+    assert not recommended
+    assert "+2.0 ± 2.5 points" in words
+    assert "the 95 % interval includes 0" in words
+
+
+def test_a_bolder_user_takes_a_gain_that_is_likely_but_not_sure():
+    recommended, words = ask(confidence=0.8, sure=0.004)
+    assert recommended
+    assert words.startswith("Yes: add 1× VAE samples: +2.0 ± 2.5 points of accuracy.")
+    assert "80 % is sure, not 95 %" in words
