@@ -27,7 +27,8 @@ def run_plan(plan: Plan, places: Places, *, jobs: int = 1, say: Say = print, unt
         places: Where generators, banks and results lie; a second call goes on from them.
         jobs: Tasks at a time; torch's threads are shared out among them.
         say: Takes a line of progress.
-        until: The last phase: ``"choose"``, ``"banks"`` or ``"arms"``.
+        until: The last phase: ``"choose"``, ``"banks"``, ``"comparisons"`` or ``"arms"``, which adds the real-only arms
+            that no samples come on top of.
     """
     run = _Run(plan, places, jobs, say)
     choices = run.choose()
@@ -35,7 +36,7 @@ def run_plan(plan: Plan, places: Places, *, jobs: int = 1, say: Say = print, unt
         return
     banks = run.banks()
     if until != "banks":
-        run.arms(choices, banks)
+        run.arms(choices, banks, others=until != "comparisons")
 
 
 class _Run:
@@ -134,10 +135,16 @@ class _Run:
         self.perform([*banks.values()])
         return banks
 
-    def arms(self, choices: dict[tuple[str, str], dict[str, Any]], banks: dict[tuple[str, str, int], Task]) -> None:
-        """Train all arms, and write down under which names they go; what comparisons need comes first."""
-        tasks: list[Task] = []
-        others: list[Task] = []
+    def arms(
+        self,
+        choices: dict[tuple[str, str], dict[str, Any]],
+        banks: dict[tuple[str, str, int], Task],
+        *,
+        others: bool = True,
+    ) -> None:
+        """Train the arms that comparisons need, then all others, and write down under which names they go."""
+        compared: list[Task] = []
+        alone: list[Task] = []
         for regime, classifier in self.plan.cells():
             chosen = choices[regime, classifier]
             names: list[dict[str, Any]] = []
@@ -156,7 +163,7 @@ class _Run:
                         {"kind": "arm", **self.about(regime, seed), "test": self.test.digest}
                         | {"settings": chosen["bases"][base]["settings"], "samples": samples}
                     )
-                (tasks if base in self._used(chosen) else others).extend(group)
+                (compared if base in self._used(chosen) else alone).extend(group)
                 family = None if bank is None else self._family(bank)
                 names.append(
                     {"base": base, "bank": bank, "policy": policy, "family": family}
@@ -165,8 +172,9 @@ class _Run:
                 )
             path = self.places.results / f"arms-{cell_key(self.plan.name, regime, classifier)}.json"
             write_json(path, {**_cell(self.plan.name, regime, classifier), "arms": _merged(path, names)})
-        self.perform(tasks)
-        self.perform(others)
+        self.perform(compared)
+        if others:
+            self.perform(alone)
 
     def _arms(self, chosen: dict[str, Any]) -> Iterator[tuple[str, str | None, str | None]]:
         """Yield (base, bank, policy): first the bases that get samples, without and with them, then all others."""

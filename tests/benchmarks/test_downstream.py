@@ -247,6 +247,19 @@ def test_the_summary_shows_all_ways_alike_and_names_the_arm_to_beat(places, fitt
         replace_block("no marks", "table")
 
 
+def test_arms_that_no_samples_come_on_top_of_can_wait(places, fitted_on):
+    plan = tiny_plan(regimes=["few-shot:4"])
+    run_plan(plan, places, say=quiet, until="comparisons")
+    (cell,) = read_cells(places.results)
+    assert cell.comparisons
+    waiting = {"strong"}
+    assert waiting.isdisjoint(cell.real_only)
+    run_plan(plan, places, say=quiet)
+    (whole,) = read_cells(places.results)
+    assert waiting <= set(whole.real_only)
+    assert whole.comparisons == cell.comparisons
+
+
 def test_smote_interpolates_within_a_class(places):
     plan = tiny_plan(regimes=["long-tail:8@8"], seeds=1, banks={"smote": {"smote": True, "per_class": 5}})
     run_plan(plan, places, say=quiet, until="banks")
