@@ -42,9 +42,9 @@ def settings(family: str = "vae") -> dict[str, Candidate]:
     curated = curating.available()
     return {
         ALWAYS: Candidate(family, curated=curated, ratio=1, mode="add"),
-        "add 1, not curated": Candidate(family, ratio=1, mode="add"),
         "replace 0.33": Candidate(family, ratio=0.5, mode="replace"),
-        "mix 1": Candidate(family, curated=curated, ratio=1, mode="mix"),
+        "mix 1": Candidate(family, ratio=1, mode="mix"),
+        "mix 1, curated": Candidate(family, curated=curated, ratio=1, mode="mix"),
         "weight 0.3, 4": Candidate(family, curated=curated, ratio=4, mode="weight"),
         "add 1 to the hardest": Candidate(family, curated=curated, ratio=1, mode="add", classes="hardest"),
     }

@@ -70,8 +70,8 @@ def test_candidates_are_different_and_the_first_ones_stay_when_there_is_time_for
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_every_kind_of_generator_gets_every_usual_setting(number):
     arms = [Arm("vae"), Arm("diffusion"), Arm("vae", "per_class")][:number]
-    usual = candidates(9, [Arm("vae")], ClassSets(("a",), None))
-    found = candidates(9 * number, arms, ClassSets(("a",), None))
+    usual = candidates(10, [Arm("vae")], ClassSets(("a",), None))
+    found = candidates(10 * number, arms, ClassSets(("a",), None))
     for arm in arms:
         ways = {(one.mode, one.ratio, one.classes, one.curated) for one in found if one.arm == arm}
         assert ways == {(one.mode, one.ratio, one.classes, one.curated) for one in usual}
