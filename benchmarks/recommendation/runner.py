@@ -19,10 +19,9 @@ from synthaug.data import ImageDataset
 from synthaug.errors import ConfigError, DivergenceError
 from synthaug.evaluation import describe_environment
 from synthaug.recommendation import Candidate, curating, recommend
-from synthaug.recommendation.clock import Clock, Costs
+from synthaug.recommendation.clock import Clock, Costs, seconds_of_generator, seconds_of_samples
 from synthaug.recommendation.journal import Journal
 from synthaug.recommendation.maker import GeneratorMaker
-from synthaug.recommendation.search import seconds_of_generator, seconds_of_samples
 from synthaug.recommendation.space import ClassSets
 from synthaug.storage import canonical_json, digest, read_json, write_json
 

@@ -59,3 +59,19 @@ class Costs:
         """Return what the next one will take: the mean of the last eight, or ``otherwise`` when there was none."""
         known = self._seconds.get(kind, [])[-8:]
         return sum(known) / len(known) if known else otherwise
+
+
+def seconds_of_samples(total: float, arms: int, folds: int) -> float:
+    """Return the time for generator and curation of one set of training images.
+
+    Args:
+        total: Seconds of the whole search.
+        arms: Kinds of generators; all race on one fold, the best is trained for the others and for all images.
+        folds: Number of folds.
+    """
+    return GENERATORS * total / (arms + folds)
+
+
+def seconds_of_generator(seconds: float, curation: bool) -> float:
+    """Return what of `seconds_of_samples` the generator's training gets; curation takes up to half of that."""
+    return seconds / (1.5 if curation else 1)

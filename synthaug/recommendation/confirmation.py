@@ -45,6 +45,40 @@ class FoldHits:
         return FoldHits(self.labels[chosen], self.treatment[:, chosen], self.control[:, chosen])
 
 
+@dataclasses.dataclass(frozen=True)
+class Confirmed:
+    """The winner of the race beside real images alone, on the folds that chose nothing.
+
+    Attributes:
+        folds: What both arms got right.
+        metric: What is compared.
+        names: Names of the classes.
+    """
+
+    folds: Sequence[FoldHits]
+    metric: Metric
+    names: Sequence[str]
+
+    @property
+    def seeds(self) -> int:
+        """Classifiers of each arm on each fold."""
+        return len(self.folds[0].control)
+
+    @property
+    def gain(self) -> PairedDifference:
+        """What the winner gains, with the interval of 95 %."""
+        return cross_validated_difference(self.folds, self.metric)
+
+    @property
+    def classes(self) -> dict[str, PairedDifference]:
+        """The same by class."""
+        return class_differences(self.folds, self.names)
+
+    def lower_end(self, confidence: float) -> float | None:
+        """Return the lower end of the gain's interval at another confidence."""
+        return cross_validated_difference(self.folds, self.metric, confidence).low
+
+
 def cross_validated_difference(
     folds: Sequence[FoldHits], metric: Metric = "balanced_accuracy", confidence: float = 0.95
 ) -> PairedDifference:

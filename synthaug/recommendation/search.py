@@ -15,8 +15,18 @@ from synthaug.data import ImageDataset
 from synthaug.evaluation.statistics import PairedDifference
 from synthaug.recommendation import curating
 from synthaug.recommendation.answering import Answer, publish
-from synthaug.recommendation.clock import CONFIRMATION, CURVE, GENERATORS, RACE, REST, Clock, Costs
-from synthaug.recommendation.confirmation import LEAST_SEEDS, FoldHits, class_differences, cross_validated_difference
+from synthaug.recommendation.clock import (
+    CONFIRMATION,
+    CURVE,
+    GENERATORS,
+    RACE,
+    REST,
+    Clock,
+    Costs,
+    seconds_of_generator,
+    seconds_of_samples,
+)
+from synthaug.recommendation.confirmation import LEAST_SEEDS, Confirmed, FoldHits, cross_validated_difference
 from synthaug.recommendation.halving import Race, affordable_entries, runs_needed, successive_halving
 from synthaug.recommendation.journal import Journal
 from synthaug.recommendation.maker import GeneratorMaker, SampleMaker
@@ -237,7 +247,7 @@ class Search:
     def _race_pairs(self) -> list[Pair]:
         return [Pair(_CHOOSING_FOLD, 100 + seed) for seed in range(_RACE_SEEDS)]
 
-    def _confirm(self, tuned: Tuned, winner: Candidate, sets: ClassSets) -> _Confirmed | None:
+    def _confirm(self, tuned: Tuned, winner: Candidate, sets: ClassSets) -> Confirmed | None:
         """Measure winner and real images alone on the other folds, with as many seeds as there is time for."""
         reserve = REST * self.total + self.sample_seconds
         rounds: list[list[tuple[Outcome, Outcome]]] = []
@@ -251,12 +261,12 @@ class Search:
             rounds.append(done)
         if not rounds:
             return None
-        found = _Confirmed(self._hits(rounds), len(rounds), self.request.metric, self.data.classes)
-        self.say(f"images that chose nothing: {100 * found.gain.mean:+.1f} points, {len(rounds)} seeds")
+        found = Confirmed(self._hits(rounds), self.request.metric, self.data.classes)
+        self.say(f"images that chose nothing: {100 * found.gain.mean:+.1f} points, {found.seeds} seeds")
         return found
 
     def _curve(
-        self, tuned: Tuned, best: Candidate, sets: ClassSets, confirmed: _Confirmed | None
+        self, tuned: Tuned, best: Candidate, sets: ClassSets, confirmed: Confirmed | None
     ) -> dict[float, PairedDifference]:
         """Measure the best candidate at all ratios, on folds whose generators are there already."""
         reserve = REST * self.total + (self.sample_seconds if confirmed else 0.0)
@@ -297,40 +307,3 @@ class Search:
             )
             for place, fold in enumerate(folds)
         ]
-
-
-@dataclasses.dataclass(frozen=True)
-class _Confirmed:
-    """What both arms got right on the folds that chose nothing."""
-
-    folds: Sequence[FoldHits]
-    seeds: int
-    metric: Metric
-    names: Sequence[str]
-
-    @property
-    def gain(self) -> PairedDifference:
-        return cross_validated_difference(self.folds, self.metric)
-
-    def lower_end(self, confidence: float) -> float | None:
-        return cross_validated_difference(self.folds, self.metric, confidence).low
-
-    @property
-    def classes(self) -> dict[str, PairedDifference]:
-        return class_differences(self.folds, self.names)
-
-
-def seconds_of_samples(total: float, arms: int, folds: int) -> float:
-    """Return the time for generator and curation of one set of training images.
-
-    Args:
-        total: Seconds of the whole search.
-        arms: Kinds of generators; all race on one fold, the best is trained for the others and for all images.
-        folds: Number of folds.
-    """
-    return GENERATORS * total / (arms + folds)
-
-
-def seconds_of_generator(seconds: float, curation: bool) -> float:
-    """Return what of `seconds_of_samples` the generator's training gets; curation takes up to half of that."""
-    return seconds / (1.5 if curation else 1)
