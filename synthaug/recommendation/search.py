@@ -46,6 +46,7 @@ _CHOOSING_FOLD = 0
 _LONG = 600.0
 _FEW_CANDIDATES, _MOST_CANDIDATES = 4, 48
 _EPOCHS, _LEAST_STEPS, _MOST_STEPS = 40, 400, 3000
+_PROBE_STEPS = (1, 4, 24)
 _LEAST_CURATION = 60
 """Steps below which the classifiers that curation asks know too little."""
 
@@ -173,11 +174,16 @@ class Search:
 
     def _probe(self, settings: Mapping[str, Any]) -> tuple[float, int]:
         """Measure a few steps; return the seconds of a run, and its number of steps."""
-        few = 12
-        for steps in (2, few):  # the first run pays for what is loaded once
-            self.trials.real(Pair(_CHOOSING_FOLD, 0), {**settings, "steps": steps})
-        task = self.trials.task(Pair(_CHOOSING_FOLD, 0), {**settings, "steps": few})
-        step = max(1e-6, self.journal.once("trial", task, dict, "classifier")["seconds"] / few)
+        few, more = _PROBE_STEPS[1:]
+        seconds = {}
+        for steps in _PROBE_STEPS:  # the first run pays for what is loaded once
+            probed = {**settings, "steps": steps}
+            self.trials.real(Pair(_CHOOSING_FOLD, 0), probed)
+            task = self.trials.task(Pair(_CHOOSING_FOLD, 0), probed)
+            seconds[steps] = self.journal.once("trial", task, dict, "classifier")["seconds"]
+        # A busy moment in the shorter run must not make steps look free.
+        step = max(1e-6, (seconds[more] - seconds[few]) / (more - few), seconds[more] / more / 4)
+        rest = max(0.0, seconds[few] - few * step)  # the model is made, the fold judged
         self.costs.forget("classifier")
         batch = int(settings.get("batch_size", 64))
         useful = int(np.clip(_EPOCHS * len(self.data) / batch, _LEAST_STEPS, _MOST_STEPS))
@@ -185,15 +191,16 @@ class Search:
             CONFIRMATION / (2 * LEAST_SEEDS * len(self.confirming)),
             RACE / runs_needed(_FEW_CANDIDATES, len(self._race_pairs()), control=True),
         )
-        affordable = int(share * self.total / step)
+        affordable = int((share * self.total - rest) / step)
         steps = int(self.fixed.get("steps", np.clip(affordable, min(50, useful), useful)))
-        self.costs.note("classifier", steps * step)
+        run_seconds = rest + steps * step
+        self.costs.note("classifier", run_seconds)
         if self.curation and isinstance(self.trials.maker, GeneratorMaker):
             curation_steps = int(self.generator_seconds / 2 / curating.FOLDS / step)
             self.curation = curation_steps >= _LEAST_CURATION
             self.trials.maker.curation_steps = min(curation_steps, 400)
-        self.say(f"each classifier takes {steps} steps, some {steps * step:.1f} s")
-        return steps * step, steps
+        self.say(f"each classifier takes {steps} steps, some {run_seconds:.1f} s")
+        return run_seconds, steps
 
     # Phases ---------------------------------------------------------------------------------------------------
 

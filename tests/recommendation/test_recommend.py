@@ -74,7 +74,7 @@ def test_the_real_only_arm_is_tuned_as_hard_and_runs_on_every_pair(few, oracle, 
     ask(few, world, oracle, tmp_path / "advice")
     found = read_json(tmp_path / "advice" / "recommendation.json")
     tasks = [record["task"] for record in found["trials"] if record["kind"] == "trial"]
-    tuning = [task for task in tasks if task["settings"]["steps"] > 12 and task["pair"]["seed"] < 100]
+    tuning = [task for task in tasks if task["settings"]["steps"] > 24 and task["pair"]["seed"] < 100]
     race = [task for task in tasks if 100 <= task["pair"]["seed"] < 1000]
     assert all("candidate" not in task for task in tuning)
     assert len(tuning) >= 0.7 * len([task for task in race if "candidate" in task])
