@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthaug.config import Config
+from synthaug.data.splits import fold_numbers
 from synthaug.errors import DataError
 from synthaug.labels import class_index
 
@@ -101,13 +102,7 @@ class Reference:
     @functools.cached_property
     def folds(self) -> NDArray[np.int64]:
         """Fold of each training image, (N,); −1 for the only image of a class, which every classifier needs."""
-        random = np.random.default_rng([self.seed, 0xF01D])
-        folds = np.full(len(self.labels), -1, dtype=np.int64)
-        for label in np.flatnonzero(self.counts >= 2):
-            rows = random.permutation(np.flatnonzero(self.labels == label))
-            # A random first fold, so that what whole numbers leave over is not all in one fold.
-            folds[rows] = (np.arange(len(rows)) + random.integers(self.config.folds)) % self.config.folds
-        return folds
+        return fold_numbers(self.labels, self.config.folds, self.seed)
 
     @functools.cached_property
     def classifiers(self) -> list[Classifier]:

@@ -15,7 +15,7 @@ from PIL import Image
 from synthaug import storage
 from synthaug.data import cache, splits
 from synthaug.data.sources.base import Problem
-from synthaug.errors import LabelError
+from synthaug.errors import ConfigError, LabelError
 from synthaug.labels import ClassKey, check_labels, class_index
 
 
@@ -277,14 +277,21 @@ class ImageDataset:
     def folds(self, number: int, seed: int = 0) -> list[tuple[ImageDataset, ImageDataset]]:
         """Return that many splits for cross-validation: all images but those of one fold, and the fold.
 
-        Folds are disjoint and stratified. The image of a class that has but one is in no fold, and in every first part.
+        Folds are disjoint and stratified, and no more than the largest class has images. The image of a class that has
+        but one is in no fold, and in every first part.
 
         Raises:
             ConfigError: If ``number`` is below 2, or no class has two images or more.
         """
-        found = splits.fold_indices(self.labels, number, seed)
-        everything = np.arange(len(self))
-        return [(self.subset(np.setdiff1d(everything, fold)), self.subset(fold)) for fold in found]
+        most = int(self.class_counts.max(initial=0))
+        if number < 2 or most < 2:
+            raise ConfigError(
+                f"folds: expected 2 or more, and a class with two images or more, but got {number} folds and at most "
+                f"{most} images of a class."
+            )
+        count = min(number, most)
+        fold = splits.fold_numbers(self.labels, count, seed)
+        return [(self.subset(fold != one), self.subset(fold == one)) for one in range(count)]
 
     def _rows(self, indices: Any) -> NDArray[np.int64]:
         """Return rows of the stored arrays for positions in this dataset."""

@@ -8,7 +8,6 @@ inside ``few_shot(20)``. All functions return row numbers in ascending order.
 from __future__ import annotations
 
 import operator
-import warnings
 from typing import Literal
 
 import numpy as np
@@ -117,19 +116,12 @@ def _at_least(value: int, least: int, name: str) -> int:
     return number
 
 
-def fold_indices(labels: NDArray[np.int64], number: int, seed: int) -> list[NDArray[np.int64]]:
-    """Return the rows of disjoint stratified folds; as many as the largest class has images where that is fewer.
-
-    The row of a class with a single image is in none of them.
-    """
-    from sklearn.model_selection import StratifiedKFold
-
-    wanted = _at_least(number, 2, "number of folds")
-    sizes = np.bincount(labels)
-    rows = np.flatnonzero(sizes[labels] > 1)
-    if not len(rows):
-        raise ConfigError("folds: expected a class with two images or more, but each has one at most.")
-    cutter = StratifiedKFold(min(wanted, int(sizes.max())), shuffle=True, random_state=seed)
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The least populated class", UserWarning)  # classes in some folds only
-        return [rows[fold] for _, fold in cutter.split(rows, labels[rows])]
+def fold_numbers(labels: NDArray[np.int64], number: int, seed: int) -> NDArray[np.int64]:
+    """Return the fold of each row, (N,), stratified; −1 for the only row of a class: it is always trained on."""
+    random = np.random.default_rng([seed, 0xF01D])
+    folds = np.full(len(labels), -1, dtype=np.int64)
+    for label in np.flatnonzero(np.bincount(labels) >= 2):
+        rows = random.permutation(np.flatnonzero(labels == label))
+        # A random first fold, so that what whole numbers leave over is not all in one fold.
+        folds[rows] = (np.arange(len(rows)) + random.integers(number)) % number
+    return folds

@@ -12,6 +12,7 @@ from synthaug.data import ImageDataset
 from synthaug.evaluation.environment import describe_environment
 from synthaug.evaluation.statistics import PairedDifference
 from synthaug.recommendation.clock import Clock
+from synthaug.recommendation.confirmation import LEAST_SEEDS, Confirmed
 from synthaug.recommendation.halving import Race
 from synthaug.recommendation.maker import SampleMaker
 from synthaug.recommendation.page import recommendation_page
@@ -38,14 +39,10 @@ class Answer:
         best: The best candidate of the race; `None` if none could be measured.
         winner: The same if it was above ratio 0.
         lead: Its mean difference in the race.
-        gain: Of the winner on images that chose nothing.
-        sure: Lower end of its interval at the confidence that was asked for.
-        class_gains: The same by class.
+        confirmed: The winner on images that chose nothing; `None` if there is none, or was no time for it.
         curve: Gain of the best candidate by ratio.
         trials: Everything that was measured.
         failed: Why kinds of generators were given up.
-        seeds_a_fold: Classifiers of each arm that judged each of those images.
-        images_confirming: How many they are.
     """
 
     data: ImageDataset
@@ -56,14 +53,20 @@ class Answer:
     best: Candidate | None
     winner: Candidate | None
     lead: float | None
-    gain: PairedDifference | None
-    sure: float | None
-    class_gains: Mapping[str, PairedDifference]
+    confirmed: Confirmed | None
     curve: Mapping[float, PairedDifference]
     trials: Sequence[Mapping[str, Any]]
     failed: Mapping[str, str]
-    seeds_a_fold: int
-    images_confirming: int
+
+    @property
+    def gain(self) -> PairedDifference | None:
+        """What the winner gains on images that chose nothing."""
+        return self.confirmed.gain if self.confirmed else None
+
+    @property
+    def class_gains(self) -> Mapping[str, PairedDifference]:
+        """The same by class."""
+        return self.confirmed.classes if self.confirmed else {}
 
     @property
     def base(self) -> dict[str, Any]:
@@ -87,10 +90,16 @@ class Answer:
             base=self.tuned.bases[0],
             tried=self.tried,
             best_in_race=self.lead,
-            sure=self.sure,
-            seeds=self.seeds_a_fold,
+            sure=self.confirmed.lower_end(self.request.confidence) if self.confirmed else None,
+            seeds=self.confirmed.seeds if self.confirmed else 0,
             confidence=self.request.confidence,
         )
+
+    def _confirming(self) -> str:
+        """Say how much judged the winner."""
+        if self.confirmed is None:
+            return f"by {LEAST_SEEDS} classifiers or more an arm"
+        return f"here {self.confirmed.images:,}, each judged by {self.confirmed.seeds} classifiers an arm"
 
     def method(self) -> list[str]:
         """Say how it was measured."""
@@ -103,9 +112,9 @@ class Answer:
             f"Real images alone first: {sum(bool(row['validation']) for row in self.tuned.table)} settings by "
             f"successive halving. Then {self.tried} ways to use samples, as differences from real images alone on the "
             "same fold and seed; ratio 0 wins ties.",
-            f"All that on the first fold. The winner against real images alone on the other "
-            f"{self.images_confirming:,} images, which chose nothing, each judged by {max(1, self.seeds_a_fold)} "
-            "classifiers an arm. Interval: Student's t over images (Bayle et al. 2020) with the variance between seeds "
+            "All that on the first fold. A winner is measured against real images alone on the other folds, whose "
+            f"images chose nothing, {self._confirming()}. Interval: Student's t over images (Bayle et al. 2020) with "
+            "the variance between seeds "
             f"added. Samples are recommended only if that of {100 * request.confidence:g} % lies above 0.",
         ]
         if epochs < 5:

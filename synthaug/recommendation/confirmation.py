@@ -9,6 +9,7 @@ without samples. The interval is that of the paired differences image by image, 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Sequence
 
@@ -60,16 +61,21 @@ class Confirmed:
     names: Sequence[str]
 
     @property
+    def images(self) -> int:
+        """How many chose nothing."""
+        return sum(len(fold.labels) for fold in self.folds)
+
+    @property
     def seeds(self) -> int:
         """Classifiers of each arm on each fold."""
         return len(self.folds[0].control)
 
-    @property
+    @functools.cached_property
     def gain(self) -> PairedDifference:
         """What the winner gains, with the interval of 95 %."""
         return cross_validated_difference(self.folds, self.metric)
 
-    @property
+    @functools.cached_property
     def classes(self) -> dict[str, PairedDifference]:
         """The same by class."""
         return class_differences(self.folds, self.names)

@@ -132,14 +132,10 @@ class Search:
         curve = {} if best is None else self._curve(tuned, best, sets, confirmed)
         answer = Answer(
             self.data, self.request, tuned, sets, race, best, winner, lead,
-            gain=confirmed.gain if confirmed else None,
-            class_gains=confirmed.classes if confirmed else {},
+            confirmed=confirmed,
             curve=curve,
             trials=self.journal.records,
             failed=self.trials.failed,
-            sure=confirmed.lower_end(self.request.confidence) if confirmed else None,
-            seeds_a_fold=confirmed.seeds if confirmed else 0,
-            images_confirming=sum(len(self.trials.folds[fold][1]) for fold in self.confirming),
         )  # fmt: skip
         policy = publish(answer, self.folder, self.trials.maker, self.clock, command)
         shutil.rmtree(self.folder / "trials" / "generators", ignore_errors=True)
@@ -268,7 +264,7 @@ class Search:
             rounds.append(done)
         if not rounds:
             return None
-        found = Confirmed(self._hits(rounds), self.request.metric, self.data.classes)
+        found = Confirmed(self._hits(rounds, self.confirming), self.request.metric, self.data.classes)
         self.say(f"images that chose nothing: {100 * found.gain.mean:+.1f} points, {found.seeds} seeds")
         return found
 
@@ -277,14 +273,15 @@ class Search:
     ) -> dict[float, PairedDifference]:
         """Measure the best candidate at all ratios, on folds whose generators are there already."""
         reserve = REST * self.total + (self.sample_seconds if confirmed else 0.0)
-        pairs = [Pair(fold, CONFIRMING_SEED) for fold in self.confirming] if confirmed else self._race_pairs()[:1]
+        folds = list(self.confirming) if confirmed else [_CHOOSING_FOLD]
+        seed = CONFIRMING_SEED if confirmed else self._race_pairs()[0].seed
         done: dict[float, list[tuple[Outcome, Outcome]]] = {ratio: [] for ratio in self.request.ratios}
-        for number, pair in enumerate(pairs):  # all ratios on one fold before the next
+        for number, fold in enumerate(folds):  # all ratios on one fold before the next
             for ratio, rows in done.items():
                 if len(rows) == number:
-                    rows += self._both(tuned, best.replace(ratio=ratio), sets, [pair], reserve)
+                    rows += self._both(tuned, best.replace(ratio=ratio), sets, [Pair(fold, seed)], reserve)
         return {
-            ratio: cross_validated_difference(self._hits([rows], pairs[: len(rows)]), self.request.metric)
+            ratio: cross_validated_difference(self._hits([rows], folds[: len(rows)]), self.request.metric)
             for ratio, rows in done.items()
             if rows
         }
@@ -302,11 +299,8 @@ class Search:
             done.append((outcome, control))
         return done
 
-    def _hits(
-        self, rounds: Sequence[Sequence[tuple[Outcome, Outcome]]], pairs: Sequence[Pair] | None = None
-    ) -> list[FoldHits]:
+    def _hits(self, rounds: Sequence[Sequence[tuple[Outcome, Outcome]]], folds: Sequence[int]) -> list[FoldHits]:
         """Arrange outcomes, a round a seed, by fold."""
-        folds = [pair.fold for pair in pairs] if pairs else list(self.confirming)
         return [
             FoldHits(
                 np.asarray(self.trials.folds[fold][1].labels),
