@@ -35,6 +35,8 @@ def run(
     minutes: Annotated[float | None, typer.Option(help="Time of each recommendation.")] = None,
     seeds: Annotated[int | None, typer.Option(help="Subsets of each dataset and regime.")] = None,
     test_seeds: Annotated[int | None, typer.Option(help="Classifiers for each value on test.")] = None,
+    dataset: Annotated[list[str] | None, typer.Option(help="Run these datasets alone.")] = None,
+    regime: Annotated[list[str] | None, typer.Option(help="Run these regimes alone.")] = None,
 ) -> None:
     """Do the cells that are not done, then write the summary."""
     from benchmarks.recommendation.report import write_report
@@ -42,7 +44,7 @@ def run(
     from benchmarks.recommendation.runner import run as run_cells
 
     benchmark = Benchmark.read(config, data, minutes=minutes, seeds=seeds, test_seeds=test_seeds)
-    run_cells(benchmark, work, cells, console.print)
+    run_cells(benchmark, work, cells, console.print, datasets=dataset or (), regimes=regime or ())
     console.print(write_report(cells, summary, describe_command("python", "-m", "benchmarks.recommendation")))
 
 

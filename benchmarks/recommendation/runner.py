@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,13 @@ from synthaug.data import ImageDataset
 from synthaug.errors import ConfigError, DivergenceError
 from synthaug.evaluation import describe_environment
 from synthaug.recommendation import Candidate, curating, recommend
-from synthaug.recommendation.clock import Clock, Costs, seconds_of_generator, seconds_of_samples
+from synthaug.recommendation.clock import Clock, Costs
 from synthaug.recommendation.journal import Journal
 from synthaug.recommendation.maker import GeneratorMaker
 from synthaug.recommendation.space import ClassSets
 from synthaug.storage import canonical_json, digest, read_json, write_json
 
-FORMAT = 2
+FORMAT = 3
 NEVER, ALWAYS, RECOMMENDED = "never", "always", "recommended"
 WINNER = "winner of the race"
 """Also where it was not recommended, as it could not be confirmed: that is where a no may be wrong."""
@@ -88,16 +88,28 @@ class Benchmark:
                     yield plan, regime, seed
 
 
-def run(benchmark: Benchmark, work: Path, results: Path, say: Say = print) -> None:
+def run(
+    benchmark: Benchmark,
+    work: Path,
+    results: Path,
+    say: Say = print,
+    *,
+    datasets: Sequence[str] = (),
+    regimes: Sequence[str] = (),
+) -> None:
     """Do the cells that are not done.
 
     Args:
         benchmark: What to run.
+        datasets: Those that are run; all if empty.
+        regimes: Those that are run; all if empty.
         work: Folder of recommendations and generators.
         results: One JSON for each finished cell.
         say: Takes a line of progress.
     """
     for plan, regime, seed in benchmark.cells():
+        if (datasets and plan.name not in datasets) or (regimes and regime not in regimes):
+            continue
         train, test = load_splits(plan, Places(work, results))
         subset = Regime.parse(regime).subset(train, seed)
         task = {
@@ -129,15 +141,15 @@ def run_cell(
     base = advice["real_only"][0]["settings"]
     sets = ClassSets(*(None if names is None else tuple(names) for names in advice["sets"].values()))
     families = advice["request"]["families"]
-    seconds = seconds_of_samples(60 * benchmark.minutes, len(families), advice["request"]["folds"])
     clock, costs = Clock(float("inf")), Costs()
     journal = Journal(folder / "test", clock, costs)
     maker = GeneratorMaker(
         folder / "generators", journal,
-        seconds_each=seconds_of_generator(seconds, curating.available()), seed=seed,
+        seconds_each=advice["effort"]["generator_seconds"], seed=seed,
         steps=benchmark.options.get("generator_steps"),
         settings=benchmark.options.get("generator_settings"),
     )  # fmt: skip
+    maker.curation_steps = advice["effort"]["curation_steps"]
 
     def values(label: str, arguments: Mapping[str, Any], used: Mapping[str, Any]) -> list[float]:
         """Train and read test, once for each seed."""

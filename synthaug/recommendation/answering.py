@@ -43,6 +43,7 @@ class Answer:
         curve: Gain of the best candidate by ratio.
         trials: Everything that was measured.
         failed: Why kinds of generators were given up.
+        effort: What went into each set of samples: ``generator_seconds`` and ``curation_steps``.
     """
 
     data: ImageDataset
@@ -57,6 +58,7 @@ class Answer:
     curve: Mapping[float, PairedDifference]
     trials: Sequence[Mapping[str, Any]]
     failed: Mapping[str, str]
+    effort: Mapping[str, float]
 
     @property
     def gain(self) -> PairedDifference | None:
@@ -158,6 +160,7 @@ def publish(found: Answer, folder: Path, maker: SampleMaker, clock: Clock, comma
         "sets": dataclasses.asdict(found.sets),
         "method": found.method(),
         "real_only": list(found.tuned.table),
+        "effort": dict(found.effort),
         "curve_of": "" if found.best is None else what_to_do(found.best, found.sets),
         **describe_environment(),
     }

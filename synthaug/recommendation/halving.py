@@ -33,6 +33,16 @@ class Race(Generic[Entry]):
     values: dict[Entry, tuple[float, ...]]
     rungs: tuple[Rung, ...]
 
+    @property
+    def best(self) -> Entry | None:
+        """The first that was measured; `None` if none was."""
+        return next((entry for entry in self.ranking if self.values[entry]), None)
+
+    @property
+    def lead(self) -> float | None:
+        """Mean value of the best; `None` if there is none."""
+        return None if self.best is None else _mean(self.values[self.best])
+
 
 def plan_rungs(entries: int, most_pairs: int) -> tuple[Rung, ...]:
     """Return the rounds: each halves the entries and doubles the pairs, until one entry or ``most_pairs`` is left.
@@ -96,6 +106,22 @@ def successive_halving(
             break
         finished.append(rung)
     return Race(tuple(alive + out), {entry: tuple(found) for entry, found in values.items()}, tuple(finished))
+
+
+def together(heats: Sequence[Race[Entry]]) -> Race[Entry]:
+    """Return heats of different entries as one race: the heat with the better best comes first.
+
+    Example:
+        >>> first, second = Race(("a",), {"a": (-0.1,)}, ()), Race(("b",), {"b": (0.2,)}, ())
+        >>> together([first, second]).ranking
+        ('b', 'a')
+    """
+    ordered = sorted(heats, key=lambda heat: -np.inf if heat.lead is None else heat.lead, reverse=True)
+    return Race(
+        tuple(entry for heat in ordered for entry in heat.ranking),
+        {entry: values for heat in ordered for entry, values in heat.values.items()},
+        tuple(rung for heat in heats for rung in heat.rungs),
+    )
 
 
 def _measure_all(

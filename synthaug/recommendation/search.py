@@ -27,12 +27,12 @@ from synthaug.recommendation.clock import (
     seconds_of_samples,
 )
 from synthaug.recommendation.confirmation import LEAST_SEEDS, Confirmed, FoldHits, cross_validated_difference
-from synthaug.recommendation.halving import Race, affordable_entries, runs_needed, successive_halving
+from synthaug.recommendation.halving import Race, affordable_entries, runs_needed, successive_halving, together
 from synthaug.recommendation.journal import Journal
 from synthaug.recommendation.maker import GeneratorMaker, SampleMaker
 from synthaug.recommendation.policy import RecommendedPolicy
 from synthaug.recommendation.space import Arm, Candidate, ClassSets, candidates, class_sets
-from synthaug.recommendation.trial import Metric, Outcome, Pair, Trials, not_failed
+from synthaug.recommendation.trial import SAFETY, Metric, Outcome, Pair, Trials, not_failed
 from synthaug.recommendation.tuning import Tuned, grid, tune
 
 Conditioning = Literal["shared", "per_class"]
@@ -44,7 +44,7 @@ _RACE_SEEDS, _MOST_SEEDS = 4, 12
 
 _CHOOSING_FOLD = 0
 _LONG = 600.0
-_FEW_CANDIDATES, _MOST_CANDIDATES = 4, 48
+_FEW_CANDIDATES, _MOST_CANDIDATES, _LEAST_HEAT = 4, 48, 2
 _EPOCHS, _LEAST_STEPS, _MOST_STEPS = 40, 400, 3000
 _PROBE_STEPS = (1, 4, 24)
 _LEAST_CURATION = 60
@@ -125,8 +125,7 @@ class Search:
         tuned = self._tune([one | {"steps": steps} for one in settings], run_seconds)
         sets = class_sets(self.data.classes, self.data.class_counts.tolist(), tuned.recalls)
         race = self._race(tuned, sets)
-        best = next((one for one in race.ranking if race.values[one]), None)
-        lead = None if best is None else float(np.mean(race.values[best]))
+        best, lead = race.best, race.lead
         winner = best if lead is not None and lead > 0 else None  # ratio 0 wins ties
         confirmed = None if winner is None else self._confirm(tuned, winner, sets)
         curve = {} if best is None else self._curve(tuned, best, sets, confirmed)
@@ -136,6 +135,7 @@ class Search:
             curve=curve,
             trials=self.journal.records,
             failed=self.trials.failed,
+            effort=self._effort(),
         )  # fmt: skip
         policy = publish(answer, self.folder, self.trials.maker, self.clock, command)
         shutil.rmtree(self.folder / "trials" / "generators", ignore_errors=True)
@@ -168,6 +168,12 @@ class Search:
             device="cuda" if torch.cuda.is_available() else "cpu",
         )
 
+    def _effort(self) -> dict[str, float]:
+        maker = self.trials.maker
+        if not isinstance(maker, GeneratorMaker):
+            return {}
+        return {"generator_seconds": maker.seconds_each, "curation_steps": maker.curation_steps}
+
     def _probe(self, settings: Mapping[str, Any]) -> tuple[float, int]:
         """Measure a few steps; return the seconds of a run, and its number of steps."""
         few, more = _PROBE_STEPS[1:]
@@ -194,7 +200,8 @@ class Search:
         if self.curation and isinstance(self.trials.maker, GeneratorMaker):
             curation_steps = int(self.generator_seconds / 2 / curating.FOLDS / step)
             self.curation = curation_steps >= _LEAST_CURATION
-            self.trials.maker.curation_steps = min(curation_steps, 400)
+            if self.curation:
+                self.trials.maker.curation_steps = min(curation_steps, 400)
         self.say(f"each classifier takes {steps} steps, some {run_seconds:.1f} s")
         return run_seconds, steps
 
@@ -211,13 +218,34 @@ class Search:
         return tuned
 
     def _race(self, tuned: Tuned, sets: ClassSets) -> Race[Candidate]:
-        reserve = (CONFIRMATION + REST) * self.total + (1 + len(self.confirming)) * self.sample_seconds
-        pairs = self._race_pairs()
-        seconds = self.clock.left - reserve - CURVE * self.total
-        seconds -= len(self.arms) * self.sample_seconds
+        """Race heat after heat, each of other candidates, until one is above ratio 0 or what is left must confirm."""
+        folds = len(self.confirming)
+        kept = REST * self.total + (1 + folds) * self.sample_seconds
+        reserve = CONFIRMATION * self.total + kept
+        seconds = self.clock.left - reserve - CURVE * self.total - len(self.arms) * self.sample_seconds
+        number = max(1, self._affordable(seconds, control=True))
+        heats = [self._heat(self._candidates(number, tuned, sets), tuned, sets, reserve)]
+        while (lead := heats[-1].lead) is not None and lead <= 0:
+            tried = [entry for heat in heats for entry in heat.values]
+            reserve = kept + SAFETY * 2 * LEAST_SEEDS * folds * self.costs.expected("classifier")
+            number = self._affordable((self.clock.left - reserve) / SAFETY, control=False)
+            more = [entry for entry in self._candidates(len(tried) + number, tuned, sets) if entry not in tried]
+            if len(more) < _LEAST_HEAT:
+                break
+            heats.append(self._heat(more, tuned, sets, reserve))
+        race = together(heats)
+        if race.lead is not None:
+            measured = sum(bool(values) for values in race.values.values())
+            self.say(f"race: {measured} ways to use samples, the best {100 * race.lead:+.1f} points")
+        return race
+
+    def _affordable(self, seconds: float, *, control: bool) -> int:
+        """Return how many candidates can race in that time."""
         runs = seconds / max(1e-9, self.costs.expected("classifier"))
-        number = max(1, affordable_entries(runs, _MOST_CANDIDATES, len(pairs), control=True))
-        entries = candidates(
+        return affordable_entries(runs, _MOST_CANDIDATES, len(self._race_pairs()), control=control)
+
+    def _candidates(self, number: int, tuned: Tuned, sets: ClassSets) -> list[Candidate]:
+        return candidates(
             number,
             self.arms,
             sets,
@@ -227,17 +255,15 @@ class Search:
             seed=self.request.seed,
         )
 
+    def _heat(self, entries: Sequence[Candidate], tuned: Tuned, sets: ClassSets, reserve: float) -> Race[Candidate]:
+        pairs = self._race_pairs()
+
         def measure(entry: Candidate, pair: int) -> float | None:
             control = self.trials.real(pairs[pair], tuned.bases[0], reserve=reserve)
             outcome = None if control is None else self._with(pairs[pair], tuned, entry, sets, reserve)
             return None if control is None or outcome is None else outcome.value - control.value
 
-        race = successive_halving(entries, measure, most_pairs=len(pairs))
-        measured = [entry for entry in race.ranking if race.values[entry]]
-        if measured:
-            lead = 100 * float(np.mean(race.values[measured[0]]))
-            self.say(f"race: {len(measured)} ways to use samples, the best {lead:+.1f} points")
-        return race
+        return successive_halving(entries, measure, most_pairs=len(pairs))
 
     def _with(self, pair: Pair, tuned: Tuned, candidate: Candidate, sets: ClassSets, reserve: float) -> Outcome | None:
         base = tuned.bases[min(candidate.augmentation, len(tuned.bases) - 1)]

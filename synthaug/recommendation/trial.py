@@ -21,7 +21,7 @@ from synthaug.recommendation.space import Candidate, ClassSets
 
 Metric = Literal["balanced_accuracy", "accuracy"]
 
-_SAFETY = 1.25
+SAFETY = 1.25
 """Nothing is begun that would end late if it took this many times what it is expected to take."""
 
 
@@ -130,7 +130,7 @@ class Trials:
         )
 
     def _affordable(self, settings: Mapping[str, Any], preparation: float, reserve: float) -> bool:
-        return _SAFETY * (self.journal.costs.expected("classifier") + preparation) + reserve <= self.clock.left
+        return SAFETY * (self.journal.costs.expected("classifier") + preparation) + reserve <= self.clock.left
 
     def task(self, pair: Pair, settings: Mapping[str, Any]) -> dict[str, Any]:
         """Return what names a trial on real images alone."""

@@ -43,6 +43,8 @@ def test_a_cell_is_run_once_and_test_is_read_once_a_setting(plan, tmp_path, monk
 
     monkeypatch.setattr(runner, "train_classifier", counted)
     benchmark = Benchmark.read(plan)
+    run(benchmark, tmp_path / "work", tmp_path / "cells", lambda text: None, regimes=("full",))
+    assert not read
     for _ in range(2):
         run(benchmark, tmp_path / "work", tmp_path / "cells", lambda text: None)
         assert len(read) <= len(runner.settings()) + 2  # and real images alone, and the winner

@@ -126,3 +126,15 @@ def oracle(held_back) -> ArrayMaker:
 def noise() -> ArrayMaker:
     """The worst."""
     return ArrayMaker()
+
+
+class LateMaker(ArrayMaker):
+    """Good samples for those candidates alone that are tried late: the narrow and wide ones."""
+
+    def bank(self, part, candidate, class_names):
+        return (super() if candidate.sampling else ArrayMaker()).bank(part, candidate, class_names)
+
+
+@pytest.fixture
+def late(held_back) -> LateMaker:
+    return LateMaker(held_back)

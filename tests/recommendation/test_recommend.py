@@ -57,6 +57,20 @@ def test_noise_is_never_recommended(few, noise, world, tmp_path):
     assert not (tmp_path / "advice" / "bank").exists()
 
 
+def test_where_real_images_win_the_first_heat_others_get_a_heat_in_the_time_that_is_left(
+    few, late, noise, world, tmp_path
+):
+    policy = ask(few, world, late, tmp_path / "late")
+    assert policy.recommended
+    assert read_json(tmp_path / "late" / "recommendation.json")["winner"]["sampling"]
+    start = world.time
+    ask(few, world, noise, tmp_path / "noise")
+    assert world.time - start <= SECONDS
+    race = read_json(tmp_path / "noise" / "recommendation.json")["race"]
+    tried = [row["candidate"] for row in race if row["differences"]]
+    assert len({str(one) for one in tried}) == len(tried) > 10
+
+
 def test_ratio_zero_wins_ties(few, oracle, world, tmp_path, monkeypatch):
     """Samples that change nothing: every difference is exactly 0."""
 
