@@ -19,3 +19,8 @@ For every regime (few-shot, long tail, full), classifier and seed:
 Every finished run is one small JSON below ``benchmarks/results/downstream/runs``; report and summary are drawn from
 these alone.
 """
+
+from typing import Literal
+
+Until = Literal["choose", "banks", "comparisons", "arms"]
+"""The phases of a run, in their order."""

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from benchmarks.downstream import Until
 from synthaug.cli.verbs import Verbs
 from synthaug.evaluation.environment import describe_command
 
@@ -41,7 +42,7 @@ def run(
     bank: Annotated[list[str] | None, typer.Option(help="Only these of the plan; repeatable.")] = None,
     seeds: Annotated[int | None, typer.Option(help="Number of seeds.")] = None,
     steps: Annotated[int | None, typer.Option(help="Optimiser steps of each classifier.")] = None,
-    until: Annotated[str, typer.Option(metavar="choose|banks|comparisons|arms", help="Last phase.")] = "arms",
+    until: Annotated[Until, typer.Option(help="Last phase.")] = "arms",
     jobs: Annotated[int, typer.Option(min=1, help="Runs at a time; torch's threads are shared out among them.")] = 1,
 ) -> None:
     """Do what of the plan is not done yet, then write summary and page."""

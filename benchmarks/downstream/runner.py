@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.downstream import Until
 from benchmarks.downstream.plan import BEST, Plan, Regime
 from benchmarks.downstream.tasks import Places, Task, finished, load_splits, perform, task_key
 from synthaug.data import ImageDataset
@@ -19,7 +20,7 @@ from synthaug.storage import digest, read_json, write_json
 Say = Callable[[str], None]
 
 
-def run_plan(plan: Plan, places: Places, *, jobs: int = 1, say: Say = print, until: str = "arms") -> None:
+def run_plan(plan: Plan, places: Places, *, jobs: int = 1, say: Say = print, until: Until = "arms") -> None:
     """Do what of a plan is not done yet.
 
     Args:
