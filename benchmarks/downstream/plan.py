@@ -143,7 +143,8 @@ class Plan:
     def read(cls, path: Path, **overrides: Any) -> Plan:
         """Read a plan from YAML; overrides that are not `None` take precedence.
 
-        ``extends`` names another file, from the folder of this one, whose values hold where this one says nothing.
+        ``extends`` names another file, from the folder of this one, whose values hold where this one says nothing; of
+        a list of files the later ones count.
         ``steps`` overrides those of all classifiers, and ``classifiers`` and ``banks`` choose among the plan's.
         """
         values = _read_extended(path)
@@ -166,8 +167,11 @@ def _located(source: str, data: Path) -> str:
 
 def _read_extended(path: Path) -> dict[str, Any]:
     values: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    extended = values.pop("extends", None)
-    return values if extended is None else _read_extended(path.parent / extended) | values
+    extended = values.pop("extends", [])
+    merged: dict[str, Any] = {}
+    for name in [extended] if isinstance(extended, str) else extended:
+        merged |= _read_extended(path.parent / name)
+    return merged | values
 
 
 def _require(name: str, known: Any, what: str) -> str:

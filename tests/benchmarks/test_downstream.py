@@ -333,6 +333,10 @@ def test_a_plan_extends_another_and_its_own_values_count(tmp_path):
     path.write_text("extends: shared/older.yaml\nname: mine\nsource: digits\n")
     plan = Plan.read(path)
     assert (plan.name, plan.seeds, plan.holdout) == ("mine", 7, 0.5)
+    (tmp_path / "ways.yaml").write_text("seeds: 8\n")
+    path.write_text("extends: [shared/older.yaml, ways.yaml]\nname: mine\nsource: digits\n")
+    plan = Plan.read(path)
+    assert (plan.name, plan.seeds, plan.holdout) == ("mine", 8, 0.5)
     path.write_text("extends: shared/older.yaml\nname: mine\nsource: digits\nseed: 3\n")
     with pytest.raises(ConfigError, match="Did you mean 'seeds'"):
         Plan.read(path)
