@@ -8,7 +8,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # benchmarks are run from the checkout, not installed
 
 from benchmarks.recommendation import runner
-from benchmarks.recommendation.report import summarise, write_report
+from benchmarks.recommendation.report import bolder_and_more_careful, summarise, write_report
 from benchmarks.recommendation.runner import ALWAYS, NEVER, RECOMMENDED, WINNER, Benchmark, run
 from synthaug.errors import ConfigError, DataError
 from synthaug.recommendation import Candidate
@@ -55,6 +55,22 @@ def test_a_cell_is_run_once_and_test_is_read_once_a_setting(plan, tmp_path, monk
     assert not summary["holds"]  # no better than never
     write_report(tmp_path / "cells", tmp_path / "summary.json", "again")
     assert (tmp_path / "summary.json").is_file()
+
+
+def test_other_confidences_are_judged_by_what_the_winner_came_to_on_test():
+    def cell(mean, low, winner):
+        gain = None if mean is None else {"mean": mean, "low": low, "confidence": 0.95}
+        return {"result": {"expected_gain": gain, "values": {NEVER: [0.5, 0.5], WINNER: [winner, winner]}}}
+
+    cells = [cell(0.04, 0.01, 0.53), cell(0.02, -0.02, 0.49), cell(-0.01, -0.02, 0.4), cell(None, None, 0.5)]
+    cells.append({"result": {"expected_gain": None, "values": {NEVER: [0.5]}}})  # of before the winner was tested
+    found = {row["confidence"]: row for row in bolder_and_more_careful(cells)}
+    assert {row["cells"] for row in found.values()} == {4}
+    assert (found[0.95]["yes"], found[0.5]["yes"]) == (1, 2)
+    assert found[0.95]["mean_gain"] == pytest.approx(0.03 / 4)
+    assert found[0.5]["mean_gain"] == pytest.approx((0.03 - 0.01) / 4)
+    assert found[0.5]["worst"] == pytest.approx(-0.01)
+    assert found[0.95]["worst"] > 0
 
 
 def test_what_cannot_be_run_or_reported_is_refused(plan, tmp_path):
