@@ -38,7 +38,7 @@ class Answer:
         race: How the race went.
         best: The best candidate of the race; `None` if none could be measured.
         winner: The same if it was above ratio 0.
-        lead: Its mean difference in the race.
+        lead: What the best came to in the race; being the best of many it looks better than it is.
         confirmed: The winner on images that chose nothing; `None` if there is none, or was no time for it.
         curve: Gain of the best candidate by ratio.
         trials: Everything that was measured.
@@ -53,7 +53,7 @@ class Answer:
     race: Race[Candidate]
     best: Candidate | None
     winner: Candidate | None
-    lead: float | None
+    lead: PairedDifference | None
     confirmed: Confirmed | None
     curve: Mapping[float, PairedDifference]
     trials: Sequence[Mapping[str, Any]]
@@ -179,6 +179,7 @@ def publish(found: Answer, folder: Path, maker: SampleMaker, clock: Clock, comma
             "classes": {name: gain.to_dict() for name, gain in found.class_gains.items()},
             "curve": [{"ratio": ratio, **gain.to_dict()} for ratio, gain in found.curve.items()],
             "race": race,
+            "best_in_race": None if found.lead is None else found.lead.to_dict(),
             "failed": dict(found.failed),
             "trials": list(found.trials),
         },

@@ -125,8 +125,9 @@ class Search:
         tuned = self._tune([one | {"steps": steps} for one in settings], run_seconds)
         sets = class_sets(self.data.classes, self.data.class_counts.tolist(), tuned.recalls)
         race = self._race(tuned, sets)
-        best, lead = race.best, race.lead
-        winner = best if lead is not None and lead > 0 else None  # ratio 0 wins ties
+        best = race.best
+        lead = None if best is None else self._lead(tuned, race, best, sets)
+        winner = best if race.lead is not None and race.lead > 0 else None  # ratio 0 wins ties
         confirmed = None if winner is None else self._confirm(tuned, winner, sets)
         curve = {} if best is None else self._curve(tuned, best, sets, confirmed)
         answer = Answer(
@@ -264,6 +265,14 @@ class Search:
             return None if control is None or outcome is None else outcome.value - control.value
 
         return successive_halving(entries, measure, most_pairs=len(pairs))
+
+    def _lead(self, tuned: Tuned, race: Race[Candidate], best: Candidate, sets: ClassSets) -> PairedDifference | None:
+        """Return what the best of the race came to there, with the interval over the images that judged it."""
+        pairs = self._race_pairs()[: len(race.values[best])]
+        rounds = [[done] for done in self._both(tuned, best, sets, pairs, reserve=0.0)]  # all done before
+        if not rounds:
+            return None
+        return cross_validated_difference(self._hits(rounds, [_CHOOSING_FOLD]), self.request.metric)
 
     def _with(self, pair: Pair, tuned: Tuned, candidate: Candidate, sets: ClassSets, reserve: float) -> Outcome | None:
         base = tuned.bases[min(candidate.augmentation, len(tuned.bases) - 1)]

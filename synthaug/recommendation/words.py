@@ -80,7 +80,7 @@ def answer(
     metric: str,
     base: dict[str, Any],
     tried: int,
-    best_in_race: float | None,
+    best_in_race: PairedDifference | None,
     sure: float | None,
     seeds: int,
     confidence: float,
@@ -95,7 +95,7 @@ def answer(
         metric: What was measured.
         base: Settings that were best on real images alone.
         tried: Number of candidates in the race.
-        best_in_race: Mean difference of the best candidate in the race.
+        best_in_race: What the best candidate came to in the race.
         sure: Lower end of the gain's interval at ``confidence``, which has to lie above 0 for a yes.
         seeds: Classifiers of each arm and fold that the gain is the mean of.
         confidence: That was asked for.
@@ -106,13 +106,15 @@ def answer(
     if winner is None:
         if not tried or best_in_race is None:
             return False, f"No answer in the time given: no setting with samples could be tried. {alone}"
-        came_to = f"the best came to {100 * best_in_race:+.1f} points of {measure} against real images alone"
+        came_to = f"the best came to {plus_minus(best_in_race)} of {measure} against real images alone"
         if tried < _FEW:
             return False, (
                 f"No answer in the time given: only {tried} of the ways to use samples could be tried, and {came_to}. "
                 f"Give more minutes. {alone}"
             )
-        return False, f"No, not for your data: of {tried} ways to use samples {came_to}. {alone}"
+        sure_of_it = best_in_race.high is not None and best_in_race.high <= 0
+        far = "" if sure_of_it else ", as far as can be told"
+        return False, f"No, not for your data{far}: of {tried} ways to use samples {came_to}. {alone}"
     words = what_to_do(winner, sets)
     if gain is None or gain.low is None or sure is None or seeds < LEAST_SEEDS:
         return False, (

@@ -80,7 +80,7 @@ def test_ratio_zero_wins_ties(few, oracle, world, tmp_path, monkeypatch):
     monkeypatch.setattr(trial, "fit_classifier", without_bank)
     policy = ask(few, world, oracle, tmp_path / "advice")
     assert not policy.recommended
-    assert "+0.0 points" in policy.words
+    assert "+0.0 ± 0.0 points" in policy.words
     assert policy.gain is None
 
 
