@@ -74,7 +74,7 @@ def recommendation_page(found: Mapping[str, Any], rows: Sequence[Sequence[str]])
     gain: PairedDifference | None = found["gain"]
     page.verdict(_colour(found["recommended"], gain), found["words"], _detail(gain, found))
     if found["curve"]:
-        caption = "Mean, 95 % interval (bar) and each fold (dots). Ratio 0 is real images alone."
+        caption = "Mean, 95 % interval (bar) and each fold and seed (dots). Ratio 0 is real images alone."
         page.pictures(f"Gain over ratio: {found['curve_of']}", [(gain_curve(found["curve"]), caption)], smooth=True)
     if found["classes"]:
         caption = "Mean and 95 % interval of each class by itself, without correction for looking at many."

@@ -306,20 +306,25 @@ class Search:
     def _curve(
         self, tuned: Tuned, best: Candidate, sets: ClassSets, confirmed: Confirmed | None
     ) -> dict[float, PairedDifference]:
-        """Measure the best candidate at all ratios, on folds whose generators are there already."""
+        """Measure the best candidate at all ratios, on folds whose generators are there already.
+
+        At the ratio that was confirmed it is what confirmed it, of more seeds than the others'.
+        """
         reserve = REST * self.total + (self.sample_seconds if confirmed else 0.0)
         folds = list(self.confirming) if confirmed else [_CHOOSING_FOLD]
         seed = CONFIRMING_SEED if confirmed else self._race_pairs()[0].seed
-        done: dict[float, list[tuple[Outcome, Outcome]]] = {ratio: [] for ratio in self.request.ratios}
+        wanted = [ratio for ratio in self.request.ratios if not (confirmed and ratio == best.ratio)]
+        done: dict[float, list[tuple[Outcome, Outcome]]] = {ratio: [] for ratio in wanted}
         for number, fold in enumerate(folds):  # all ratios on one fold before the next
             for ratio, rows in done.items():
                 if len(rows) == number:
                     rows += self._both(tuned, best.replace(ratio=ratio), sets, [Pair(fold, seed)], reserve)
-        return {
+        curve = {
             ratio: cross_validated_difference(self._hits([rows], folds[: len(rows)]), self.request.metric)
             for ratio, rows in done.items()
             if rows
         }
+        return dict(sorted((curve | ({best.ratio: confirmed.gain} if confirmed else {})).items()))
 
     def _both(
         self, tuned: Tuned, candidate: Candidate, sets: ClassSets, pairs: Sequence[Pair], reserve: float

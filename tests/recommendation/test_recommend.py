@@ -46,6 +46,9 @@ def test_the_expected_gain_comes_from_images_that_chose_nothing(few, oracle, wor
     assert policy.gain.pairs == len(pairs)
     measured = {row["ratio"] for row in found["curve"]}
     assert {found["winner"]["ratio"]} < measured == {0.25, 0.5, 1.0, 2.0, 4.0}
+    curve = {row["ratio"]: row for row in found["curve"]}
+    assert list(curve) == sorted(curve)
+    assert curve[found["winner"]["ratio"]]["mean"] == policy.gain.mean
     assert set(found["classes"]) == set(few.classes)
 
 
