@@ -84,16 +84,16 @@ class Plan:
         for policy in self.policies.values():
             Policy.from_dict(policy)
         for base in self.with_samples:
-            _require(base, {*self.bases, BEST}, "with_samples")
+            require_known(base, {*self.bases, BEST}, "with_samples")
         for recipe in self.banks.values():
             known = {*RECIPES[recipe_kind(recipe)], "per_class"}
             for key in recipe:
-                _require(key, known, "a bank's setting")
+                require_known(key, known, "a bank's setting")
             if "generator" in recipe:
-                _require(recipe["generator"], self.generators, "a bank's generator")
+                require_known(recipe["generator"], self.generators, "a bank's generator")
         for arm in self.arms or ():
-            _require(arm.bank, self.banks, "an arm's bank")
-            _require(arm.policy, self.policies, "an arm's policy")
+            require_known(arm.bank, self.banks, "an arm's bank")
+            require_known(arm.policy, self.policies, "an arm's policy")
         if self.seeds < 1 or self.selection_seeds < 1 or not 0 < self.holdout < 1:
             raise ConfigError(
                 f"expected seeds and selection_seeds of 1 or more and a holdout between 0 and 1, but got "
@@ -123,7 +123,7 @@ class Plan:
     def from_dict(cls, values: Mapping[str, Any]) -> Plan:
         """Make a plan, refusing unknown settings."""
         for key in values:
-            _require(key, [field.name for field in dataclasses.fields(cls)], "a plan's setting")
+            require_known(key, [field.name for field in dataclasses.fields(cls)], "a plan's setting")
         made = dict(values)
         for name in ("regimes", "with_samples"):
             if name in made:
@@ -151,7 +151,7 @@ class Plan:
         given = {key: value for key, value in overrides.items() if value is not None}
         for name in ("classifiers", "banks"):
             if name in given:
-                given[name] = {key: values[name][_require(key, values[name], name)] for key in given[name]}
+                given[name] = {key: values[name][require_known(key, values[name], name)] for key in given[name]}
         if "banks" in given and values.get("arms"):
             given["arms"] = [pair for pair in values["arms"] if pair[0] in given["banks"]]
         values = {**values, **{key: value for key, value in given.items() if key != "steps"}}
@@ -174,7 +174,7 @@ def _read_extended(path: Path) -> dict[str, Any]:
     return merged | values
 
 
-def _require(name: str, known: Any, what: str) -> str:
+def require_known(name: str, known: Any, what: str) -> str:
     """Return a name that is known.
 
     Raises:

@@ -28,24 +28,23 @@ def bolder_and_more_careful(records: Sequence[Mapping[str, Any]]) -> list[dict[s
     """
     from scipy.stats import norm
 
+    results = [record["result"] for record in records if WINNER in record["result"]["values"]]
     found = []
     for confidence in CONFIDENCES:
-        gains = []
-        for result in (record["result"] for record in records):
-            gain, values = result["expected_gain"], result["values"]
-            if WINNER not in values:
+        gains = []  # of the cells that say yes
+        for gain, values in ((result["expected_gain"], result["values"]) for result in results):
+            if gain is None:
                 continue
-            shrink = norm.ppf((1 + confidence) / 2) / norm.ppf((1 + (gain or {}).get("confidence", 0.95)) / 2)
-            yes = gain is not None and gain["mean"] - shrink * (gain["mean"] - gain["low"]) > 0
-            gains.append(float(np.mean(values[WINNER]) - np.mean(values[NEVER])) if yes else None)
-        said = [gain for gain in gains if gain is not None]
+            wider = norm.ppf((1 + confidence) / 2) / norm.ppf((1 + gain["confidence"]) / 2)
+            if gain["mean"] - wider * (gain["mean"] - gain["low"]) > 0:
+                gains.append(float(np.mean(values[WINNER]) - np.mean(values[NEVER])))
         found.append(
             {
                 "confidence": confidence,
-                "cells": len(gains),
-                "yes": len(said),
-                "mean_gain": sum(said) / len(gains) if gains else 0.0,
-                "worst": min(said, default=0.0),
+                "cells": len(results),
+                "yes": len(gains),
+                "mean_gain": sum(gains) / len(results) if results else 0.0,
+                "worst": min(gains, default=0.0),
             }
         )
     return found

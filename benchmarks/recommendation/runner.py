@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from benchmarks.downstream.plan import Plan
+from benchmarks.downstream.plan import Plan, require_known
 from benchmarks.downstream.regimes import Regime
 from benchmarks.downstream.tasks import Places, load_splits
 from synthaug.classifiers import train_classifier
@@ -101,12 +101,19 @@ def run(
 
     Args:
         benchmark: What to run.
-        datasets: Those that are run; all if empty.
-        regimes: Those that are run; all if empty.
         work: Folder of recommendations and generators.
         results: One JSON for each finished cell.
         say: Takes a line of progress.
+        datasets: Those that are run; all if empty.
+        regimes: Those that are run; all if empty.
+
+    Raises:
+        ConfigError: If the plan knows no such dataset or regime.
     """
+    for name in datasets:
+        require_known(name, [plan.name for plan in benchmark.datasets], "dataset")
+    for name in regimes:
+        require_known(name, [regime for plan in benchmark.datasets for regime in plan.regimes], "regime")
     for plan, regime, seed in benchmark.cells():
         if (datasets and plan.name not in datasets) or (regimes and regime not in regimes):
             continue

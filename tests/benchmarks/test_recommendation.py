@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -43,7 +44,14 @@ def test_a_cell_is_run_once_and_test_is_read_once_a_setting(plan, tmp_path, monk
 
     monkeypatch.setattr(runner, "train_classifier", counted)
     benchmark = Benchmark.read(plan)
-    run(benchmark, tmp_path / "work", tmp_path / "cells", lambda text: None, regimes=("full",))
+    for wrong, known in (({"datasets": ["digit"]}, "digits"), ({"regimes": ["few-shot:5"]}, "few-shot:4")):
+        with pytest.raises(ConfigError, match=known):
+            run(benchmark, tmp_path / "work", tmp_path / "cells", lambda text: None, **wrong)
+    both = dataclasses.replace(
+        benchmark,
+        datasets=(*benchmark.datasets, dataclasses.replace(benchmark.datasets[0], name="all", regimes=("full",))),
+    )
+    run(both, tmp_path / "work", tmp_path / "cells", lambda text: None, datasets=("all",), regimes=("few-shot:4",))
     assert not read
     for _ in range(2):
         run(benchmark, tmp_path / "work", tmp_path / "cells", lambda text: None)
