@@ -12,11 +12,14 @@ from rich.table import Table
 from benchmarks.recommendation.runner import ALWAYS, NEVER, RECOMMENDED, WINNER
 from synthaug.errors import DataError
 from synthaug.evaluation import describe_environment, paired_difference
+from synthaug.recommendation.difference import PROMISE, PROMISE_SPREAD
 from synthaug.storage import read_json, write_json
 
 MOST_LOSS = 0.003
 """The recommendation may lose this share of balanced accuracy against real images alone in no dataset and regime."""
 
+_TOLD = ("recommended", "words", "expected_gain", "gain_of_hits", "values", "beliefs", "seconds")
+"""Of each cell; those of before have no probabilities."""
 
 CONFIDENCES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95)
 
@@ -50,6 +53,32 @@ def bolder_and_more_careful(records: Sequence[Mapping[str, Any]]) -> list[dict[s
     return found
 
 
+def promises(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Say by how much the probability of the right class gained more on test than balanced accuracy did.
+
+    Over all settings with samples of all cells that hold both; `synthaug.recommendation` takes `PROMISE` and
+    `PROMISE_SPREAD` for it.
+    """
+    excess, probability, accuracy = [], [], []
+    for result in (record["result"] for record in records):
+        for name, belief in result.get("beliefs", {}).items():
+            if name == NEVER:
+                continue
+            probability.append(float(np.mean(belief) - np.mean(result["beliefs"][NEVER])))
+            accuracy.append(float(np.mean(result["values"][name]) - np.mean(result["values"][NEVER])))
+            excess.append(probability[-1] - accuracy[-1])
+    if len(excess) < 2:
+        return {"settings": len(excess)}
+    differ = np.std(probability) > 0 and np.std(accuracy) > 0
+    return {
+        "settings": len(excess),
+        "mean": float(np.mean(excess)),
+        "spread": float(np.std(excess, ddof=1)),
+        "correlation": float(np.corrcoef(probability, accuracy)[0, 1]) if differ else None,
+        "taken": {"mean": PROMISE, "spread": PROMISE_SPREAD},
+    }
+
+
 def summarise(results: Path) -> dict[str, Any]:
     """Put the finished cells together.
 
@@ -71,8 +100,7 @@ def summarise(results: Path) -> dict[str, Any]:
             if all(name in one for one in values)  # the winner of the race came later
         }
         cells = [
-            {key: record["result"][key] for key in ("recommended", "words", "expected_gain", "values", "seconds")}
-            | {"seed": record["task"]["seed"]}
+            {key: record["result"][key] for key in _TOLD if key in record["result"]} | {"seed": record["task"]["seed"]}
             for record in group
         ]
         rows.append({"dataset": dataset, "regime": regime, "means": means, "cells": cells})
@@ -97,6 +125,7 @@ def summarise(results: Path) -> dict[str, Any]:
         and overall[RECOMMENDED] > overall[NEVER]
         and overall[RECOMMENDED] > overall[ALWAYS],
         "at_confidence": bolder_and_more_careful(records),
+        "promise": promises(records),
         "task": records[0]["task"],
         **describe_environment(),
     }

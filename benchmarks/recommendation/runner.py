@@ -9,23 +9,26 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from benchmarks.downstream.plan import Plan, require_known
 from benchmarks.downstream.regimes import Regime
 from benchmarks.downstream.tasks import Places, load_splits
-from synthaug.classifiers import train_classifier
+from synthaug.classifiers import fit_classifier, score
+from synthaug.classifiers.calibration import true_class_probability
 from synthaug.data import ImageDataset
 from synthaug.errors import ConfigError, DivergenceError
 from synthaug.evaluation import describe_environment
 from synthaug.recommendation import Candidate, curating, recommend
 from synthaug.recommendation.clock import Clock, Costs
+from synthaug.recommendation.difference import image_weights
 from synthaug.recommendation.journal import Journal
 from synthaug.recommendation.maker import GeneratorMaker
 from synthaug.recommendation.space import ClassSets
 from synthaug.storage import canonical_json, digest, read_json, write_json
 
-FORMAT = 3
+FORMAT = 4
 NEVER, ALWAYS, RECOMMENDED = "never", "always", "recommended"
 WINNER = "winner of the race"
 """Also where it was not recommended, as it could not be confirmed: that is where a no may be wrong."""
@@ -158,17 +161,26 @@ def run_cell(
     )  # fmt: skip
     maker.curation_steps = advice["effort"]["curation_steps"]
 
+    beliefs: dict[str, list[float]] = {}
+
     def values(label: str, arguments: Mapping[str, Any], used: Mapping[str, Any]) -> list[float]:
-        """Train and read test, once for each seed."""
+        """Train and read test, once for each seed; both yardsticks of a recommendation."""
 
         def once(number: int) -> dict[str, Any]:
-            result = train_classifier(subset, test, seed=TEST_SEED + number, **arguments, **used)
-            return {"value": result.balanced_accuracy}
+            _, classifier = fit_classifier(subset, seed=TEST_SEED + number, **arguments, **used)
+            logits, labels = classifier.dataset_logits(test), np.asarray(test.labels)
+            weights = image_weights(labels, "balanced_accuracy")
+            return {
+                "value": score(logits.argmax(axis=1), labels, len(test.classes)).balanced_accuracy,
+                "belief": float(weights @ true_class_probability(logits, labels, weights)),
+            }
 
-        return [
-            journal.once("test", {"setting": label, "number": number}, partial(once, number), "test")["value"]
+        rows = [
+            journal.once("test", {"setting": label, "number": number}, partial(once, number), "test")
             for number in range(benchmark.test_seeds)
         ]
+        beliefs[label] = [row["belief"] for row in rows]
+        return [row["value"] for row in rows]
 
     def with_samples(label: str, candidate: Candidate, used: Mapping[str, Any]) -> list[float]:
         """Do it with a candidate's samples; where there are no such classes, or training fails, it is never."""
@@ -194,7 +206,9 @@ def run_cell(
         found[RECOMMENDED] = found[NEVER]
     return {
         "values": found,
+        "beliefs": beliefs,
         "recommended": policy.recommended,
         "words": policy.words,
         "expected_gain": None if policy.gain is None else policy.gain.to_dict(),
+        "gain_of_hits": advice["gain_of_hits"],
     }

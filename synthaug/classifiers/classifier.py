@@ -74,9 +74,14 @@ class Classifier:
         ]
         return np.concatenate(parts)
 
+    def dataset_logits(self, data: ImageDataset) -> NDArray[np.float32]:
+        """Return logits (N, K) of the images of a dataset, read part by part."""
+        return np.concatenate([self.logits(data.take(part)) for part in _slices(np.arange(len(data)))])
+
     def predictions(self, data: ImageDataset) -> NDArray[np.int64]:
         """Return the predicted label of each image of a dataset, (N,)."""
-        return np.concatenate([self.logits(data.take(part)).argmax(axis=1) for part in _slices(np.arange(len(data)))])
+        found: NDArray[np.int64] = self.dataset_logits(data).argmax(axis=1)
+        return found
 
     def scores(self, data: ImageDataset) -> Scores:
         """Compare the predictions for a dataset with its labels."""

@@ -62,8 +62,8 @@ def recommendation_page(found: Mapping[str, Any], rows: Sequence[Sequence[str]])
     """Make the page.
 
     Args:
-        found: What ``recommendation.json`` holds, with `PairedDifference` objects under ``gain``, ``classes`` and
-            ``curve``.
+        found: What ``recommendation.json`` holds, with `PairedDifference` objects under ``gain``, ``gain_of_hits``,
+            ``classes`` and ``curve``.
         rows: Table of the candidates.
     """
     page = Report(
@@ -117,9 +117,16 @@ def _colour(recommended: bool, gain: PairedDifference | None) -> str:
 def _detail(gain: PairedDifference | None, found: Mapping[str, Any]) -> str:
     if gain is None or gain.low is None or gain.high is None:
         return "Nothing was measured on images that chose nothing."
-    return (
+    words = (
         f"On images that chose nothing: {100 * gain.mean:+.2f} points, 95 % interval {100 * gain.low:+.2f} to "
         f"{100 * gain.high:+.2f}; of {gain.pairs} pairs of classifiers better in {gain.wins}, worse in {gain.losses}."
+    )
+    hits: PairedDifference | None = found["gain_of_hits"]
+    if hits is None or hits.low is None or hits.high is None:
+        return words
+    return (
+        f"{words} By what was found alone, which says less an image: {100 * hits.mean:+.2f}, {100 * hits.low:+.2f} to "
+        f"{100 * hits.high:+.2f}."
     )
 
 

@@ -13,11 +13,11 @@ from synthaug.data import ImageDataset
 from synthaug.errors import ConfigError, DataError, OutputExistsError
 from synthaug.generators import family_class
 from synthaug.recommendation.clock import Clock
+from synthaug.recommendation.difference import Metric
 from synthaug.recommendation.maker import SampleMaker
 from synthaug.recommendation.policy import RecommendedPolicy
 from synthaug.recommendation.search import Request, Search
 from synthaug.recommendation.space import RATIOS
-from synthaug.recommendation.trial import Metric
 from synthaug.sampling.policy_files import POLICY_FILE
 from synthaug.storage import canonical_json, read_json, refuse_existing, write_json
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,13 +26,16 @@ from synthaug.recommendation.clock import (
     seconds_of_generator,
     seconds_of_samples,
 )
-from synthaug.recommendation.confirmation import LEAST_SEEDS, Confirmed, FoldHits, cross_validated_difference
-from synthaug.recommendation.halving import Race, affordable_entries, runs_needed, successive_halving, together
+from synthaug.recommendation.comparison import Comparison, Measured
+from synthaug.recommendation.confirmation import LEAST_SEEDS, Confirmed
+from synthaug.recommendation.difference import Metric
+from synthaug.recommendation.halving import Race, affordable_entries, runs_needed
+from synthaug.recommendation.heats import Heats
 from synthaug.recommendation.journal import Journal
 from synthaug.recommendation.maker import GeneratorMaker, SampleMaker
 from synthaug.recommendation.policy import RecommendedPolicy
-from synthaug.recommendation.space import Arm, Candidate, ClassSets, candidates, class_sets
-from synthaug.recommendation.trial import SAFETY, Metric, Outcome, Pair, Trials, not_failed
+from synthaug.recommendation.space import Arm, Candidate, candidates, class_sets
+from synthaug.recommendation.trial import SAFETY, Pair, Trials
 from synthaug.recommendation.tuning import Tuned, grid, tune
 
 Conditioning = Literal["shared", "per_class"]
@@ -44,7 +47,7 @@ _RACE_SEEDS, _MOST_SEEDS = 4, 12
 
 _CHOOSING_FOLD = 0
 _LONG = 600.0
-_FEW_CANDIDATES, _MOST_CANDIDATES, _LEAST_HEAT = 4, 48, 2
+_FEW_CANDIDATES = 4
 _EPOCHS, _LEAST_STEPS, _MOST_STEPS = 40, 400, 3000
 _PROBE_STEPS = (1, 4, 24)
 _LEAST_CURATION = 60
@@ -124,12 +127,13 @@ class Search:
         self.fixed["steps"] = steps
         tuned = self._tune([one | {"steps": steps} for one in settings], run_seconds)
         sets = class_sets(self.data.classes, self.data.class_counts.tolist(), tuned.recalls)
-        race = self._race(tuned, sets)
+        comparison = Comparison(self.trials, tuned, sets)
+        race = self._race(comparison)
         best = race.best
-        lead = None if best is None else self._lead(tuned, race, best, sets)
-        winner = best if race.lead is not None and race.lead > 0 else None  # ratio 0 wins ties
-        confirmed = None if winner is None else self._confirm(tuned, winner, sets)
-        curve = {} if best is None else self._curve(tuned, best, sets, confirmed)
+        lead = None if best is None else self._lead(comparison, race, best)
+        winner = best if lead is not None and lead.mean > 0 else None  # ratio 0 wins ties
+        confirmed = None if winner is None else self._confirm(comparison, winner)
+        curve = {} if best is None else self._curve(comparison, best, confirmed)
         answer = Answer(
             self.data, self.request, tuned, sets, race, best, winner, lead,
             confirmed=confirmed,
@@ -218,93 +222,64 @@ class Search:
         self.say(f"real images alone: {tried} settings, best {best['augmentation']} at {best['learning_rate']:g}")
         return tuned
 
-    def _race(self, tuned: Tuned, sets: ClassSets) -> Race[Candidate]:
-        """Race heat after heat, each of other candidates, until one is above ratio 0 or what is left must confirm."""
+    def _race(self, comparison: Comparison) -> Race[Candidate]:
         folds = len(self.confirming)
         kept = REST * self.total + (1 + folds) * self.sample_seconds
         reserve = CONFIRMATION * self.total + kept
-        seconds = self.clock.left - reserve - CURVE * self.total - len(self.arms) * self.sample_seconds
-        number = max(1, self._affordable(seconds, control=True))
-        heats = [self._heat(self._candidates(number, tuned, sets), tuned, sets, reserve)]
-        while (lead := heats[-1].lead) is not None and lead <= 0:
-            tried = [entry for heat in heats for entry in heat.values]
-            reserve = kept + SAFETY * 2 * LEAST_SEEDS * folds * self.costs.expected("classifier")
-            number = self._affordable((self.clock.left - reserve) / SAFETY, control=False)
-            more = [entry for entry in self._candidates(len(tried) + number, tuned, sets) if entry not in tried]
-            if len(more) < _LEAST_HEAT:
-                break
-            heats.append(self._heat(more, tuned, sets, reserve))
-        race = together(heats)
+        heats = Heats(
+            comparison,
+            lambda number: candidates(
+                number,
+                self.arms,
+                comparison.sets,
+                ratios=self.request.ratios,
+                curation=self.curation,
+                augmentations=min(2, len(comparison.tuned.bases)),
+                seed=self.request.seed,
+            ),
+            self._race_pairs(),
+            self.clock,
+            self.costs,
+        )
+        race = heats.run(
+            self.clock.left - reserve - CURVE * self.total - len(self.arms) * self.sample_seconds,
+            reserve=reserve,
+            least_reserve=lambda: kept + SAFETY * 2 * LEAST_SEEDS * folds * self.costs.expected("classifier"),
+        )
         if race.lead is not None:
             measured = sum(bool(values) for values in race.values.values())
             self.say(f"race: {measured} ways to use samples, the best {100 * race.lead:+.1f} points")
         return race
 
-    def _affordable(self, seconds: float, *, control: bool) -> int:
-        """Return how many candidates can race in that time."""
-        runs = seconds / max(1e-9, self.costs.expected("classifier"))
-        return affordable_entries(runs, _MOST_CANDIDATES, len(self._race_pairs()), control=control)
-
-    def _candidates(self, number: int, tuned: Tuned, sets: ClassSets) -> list[Candidate]:
-        return candidates(
-            number,
-            self.arms,
-            sets,
-            ratios=self.request.ratios,
-            curation=self.curation,
-            augmentations=min(2, len(tuned.bases)),
-            seed=self.request.seed,
-        )
-
-    def _heat(self, entries: Sequence[Candidate], tuned: Tuned, sets: ClassSets, reserve: float) -> Race[Candidate]:
-        pairs = self._race_pairs()
-
-        def measure(entry: Candidate, pair: int) -> float | None:
-            control = self.trials.real(pairs[pair], tuned.bases[0], reserve=reserve)
-            outcome = None if control is None else self._with(pairs[pair], tuned, entry, sets, reserve)
-            return None if control is None or outcome is None else outcome.value - control.value
-
-        return successive_halving(entries, measure, most_pairs=len(pairs))
-
-    def _lead(self, tuned: Tuned, race: Race[Candidate], best: Candidate, sets: ClassSets) -> PairedDifference | None:
+    def _lead(self, comparison: Comparison, race: Race[Candidate], best: Candidate) -> PairedDifference | None:
         """Return what the best of the race came to there, with the interval over the images that judged it."""
         pairs = self._race_pairs()[: len(race.values[best])]
-        rounds = [[done] for done in self._both(tuned, best, sets, pairs, reserve=0.0)]  # all done before
-        if not rounds:
-            return None
-        return cross_validated_difference(self._hits(rounds, [_CHOOSING_FOLD]), self.request.metric)
-
-    def _with(self, pair: Pair, tuned: Tuned, candidate: Candidate, sets: ClassSets, reserve: float) -> Outcome | None:
-        base = tuned.bases[min(candidate.augmentation, len(tuned.bases) - 1)]
-        return not_failed(
-            self.trials,
-            str(candidate.arm),
-            lambda: self.trials.with_samples(pair, base, candidate, sets, reserve=reserve),
-        )
+        rounds = [[done] for done in comparison.pairs(best, pairs, reserve=0.0)]  # all done before
+        return comparison.gain(rounds, [_CHOOSING_FOLD]) if rounds else None
 
     def _race_pairs(self) -> list[Pair]:
         return [Pair(_CHOOSING_FOLD, 100 + seed) for seed in range(_RACE_SEEDS)]
 
-    def _confirm(self, tuned: Tuned, winner: Candidate, sets: ClassSets) -> Confirmed | None:
+    def _confirm(self, comparison: Comparison, winner: Candidate) -> Confirmed | None:
         """Measure winner and real images alone on the other folds, with as many seeds as there is time for."""
         reserve = REST * self.total + self.sample_seconds
-        rounds: list[list[tuple[Outcome, Outcome]]] = []
+        rounds: list[list[Measured]] = []
         for seed in range(CONFIRMING_SEED, CONFIRMING_SEED + _MOST_SEEDS):
             round_seconds = 2 * len(self.confirming) * self.costs.expected("classifier")
             if len(rounds) >= LEAST_SEEDS and self.clock.left < reserve + CURVE * self.total + round_seconds:
                 break
-            done = self._both(tuned, winner, sets, [Pair(fold, seed) for fold in self.confirming], reserve)
+            done = comparison.pairs(winner, [Pair(fold, seed) for fold in self.confirming], reserve)
             if len(done) < len(self.confirming):
                 break
             rounds.append(done)
         if not rounds:
             return None
-        found = Confirmed(self._hits(rounds, self.confirming), self.request.metric, self.data.classes)
+        found = Confirmed(comparison.outcomes(rounds, self.confirming), self.request.metric, self.data.classes)
         self.say(f"images that chose nothing: {100 * found.gain.mean:+.1f} points, {found.seeds} seeds")
         return found
 
     def _curve(
-        self, tuned: Tuned, best: Candidate, sets: ClassSets, confirmed: Confirmed | None
+        self, comparison: Comparison, best: Candidate, confirmed: Confirmed | None
     ) -> dict[float, PairedDifference]:
         """Measure the best candidate at all ratios, on folds whose generators are there already.
 
@@ -314,37 +289,10 @@ class Search:
         folds = list(self.confirming) if confirmed else [_CHOOSING_FOLD]
         seed = CONFIRMING_SEED if confirmed else self._race_pairs()[0].seed
         wanted = [ratio for ratio in self.request.ratios if not (confirmed and ratio == best.ratio)]
-        done: dict[float, list[tuple[Outcome, Outcome]]] = {ratio: [] for ratio in wanted}
+        done: dict[float, list[Measured]] = {ratio: [] for ratio in wanted}
         for number, fold in enumerate(folds):  # all ratios on one fold before the next
             for ratio, rows in done.items():
                 if len(rows) == number:
-                    rows += self._both(tuned, best.replace(ratio=ratio), sets, [Pair(fold, seed)], reserve)
-        curve = {
-            ratio: cross_validated_difference(self._hits([rows], folds[: len(rows)]), self.request.metric)
-            for ratio, rows in done.items()
-            if rows
-        }
+                    rows += comparison.pairs(best.replace(ratio=ratio), [Pair(fold, seed)], reserve)
+        curve = {ratio: comparison.gain([rows], folds[: len(rows)]) for ratio, rows in done.items() if rows}
         return dict(sorted((curve | ({best.ratio: confirmed.gain} if confirmed else {})).items()))
-
-    def _both(
-        self, tuned: Tuned, candidate: Candidate, sets: ClassSets, pairs: Sequence[Pair], reserve: float
-    ) -> list[tuple[Outcome, Outcome]]:
-        """Measure a candidate and real images alone on pairs, up to the first for which there is no time."""
-        done = []
-        for pair in pairs:
-            control = self.trials.real(pair, tuned.bases[0], reserve=reserve)
-            outcome = None if control is None else self._with(pair, tuned, candidate, sets, reserve)
-            if control is None or outcome is None or not outcome.recall:
-                break
-            done.append((outcome, control))
-        return done
-
-    def _hits(self, rounds: Sequence[Sequence[tuple[Outcome, Outcome]]], folds: Sequence[int]) -> list[FoldHits]:
-        """Arrange outcomes, a round a seed, by fold."""
-        return [
-            FoldHits(
-                np.asarray(self.trials.folds[fold][1].labels),
-                *(np.stack([done[place][arm].hits for done in rounds]) for arm in (0, 1)),
-            )
-            for place, fold in enumerate(folds)
-        ]

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from synthaug.classifiers.calibration import true_class_probability
 from synthaug.classifiers.classifier import fit_classifier
 from synthaug.classifiers.scores import score
 from synthaug.classifiers.settings import ClassifierConfig
 from synthaug.data import ImageDataset
 from synthaug.errors import DivergenceError
 from synthaug.recommendation.clock import Clock
+from synthaug.recommendation.difference import Metric, image_weights
 from synthaug.recommendation.journal import Journal
 from synthaug.recommendation.maker import SampleMaker
 from synthaug.recommendation.space import Candidate, ClassSets
-
-Metric = Literal["balanced_accuracy", "accuracy"]
 
 SAFETY = 1.25
 """Nothing is begun that would end late if it took this many times what it is expected to take."""
@@ -46,11 +46,18 @@ class Outcome:
         value: The metric on the validation part.
         recall: Share found of each class there; `None` for a class without validation images.
         hits: Whether the class of each validation image was found, (N,); where training failed, none.
+        beliefs: Probability of the right class of each, (N,), at the temperature that fits these images best.
     """
 
     value: float
     recall: tuple[float | None, ...]
     hits: NDArray[np.bool_]
+    beliefs: NDArray[np.float64]
+
+    @property
+    def failed(self) -> bool:
+        """Whether training failed."""
+        return not len(self.hits)
 
 
 class Trials:
@@ -163,11 +170,13 @@ class Trials:
                 **settings,
             )
             plain = result.to_dict()
-            predictions = classifier.predictions(validation)
-            scores = score(predictions, validation.labels, len(part.classes))
+            logits, labels = classifier.dataset_logits(validation), np.asarray(validation.labels)
+            predictions = logits.argmax(axis=1)
+            beliefs = true_class_probability(logits, labels, image_weights(labels, self.metric))
             return {
-                "validation": scores.to_dict(),
-                "hits": np.packbits(predictions == validation.labels).tobytes().hex(),
+                "validation": score(predictions, labels, len(part.classes)).to_dict(),
+                "hits": np.packbits(predictions == labels).tobytes().hex(),
+                "beliefs": beliefs.astype("<f2").tobytes().hex(),
                 **{name: plain[name] for name in ("synthetic_images", "images", "loss", "precision")},
             }
 
@@ -177,7 +186,8 @@ class Trials:
         found = self.journal.once("trial", task, work, "classifier")
         bits = np.unpackbits(np.frombuffer(bytes.fromhex(found["hits"]), np.uint8), count=len(validation))
         scores = found["validation"]
-        return Outcome(scores[self.metric], tuple(scores["recall"]), bits.astype(bool))
+        beliefs = np.frombuffer(bytes.fromhex(found["beliefs"]), "<f2")
+        return Outcome(scores[self.metric], tuple(scores["recall"]), bits.astype(bool), beliefs.astype(np.float64))
 
 
 def not_failed(trials: Trials, arm: str, measure: Callable[[], Outcome | None]) -> Outcome | None:
@@ -186,4 +196,4 @@ def not_failed(trials: Trials, arm: str, measure: Callable[[], Outcome | None]) 
         return measure()
     except DivergenceError as error:
         trials.failed[arm] = str(error)
-        return Outcome(0.0, (), np.zeros(0, bool))
+        return Outcome(0.0, (), np.zeros(0, bool), np.zeros(0))

@@ -9,8 +9,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # benchmarks are run from the checkout, not installed
 
 from benchmarks.recommendation import runner
-from benchmarks.recommendation.report import bolder_and_more_careful, summarise, write_report
+from benchmarks.recommendation.report import bolder_and_more_careful, promises, summarise, write_report
 from benchmarks.recommendation.runner import ALWAYS, NEVER, RECOMMENDED, WINNER, Benchmark, run
+from synthaug.classifiers import Classifier
 from synthaug.errors import ConfigError, DataError
 from synthaug.recommendation import Candidate
 from synthaug.storage import read_json, write_json
@@ -35,14 +36,14 @@ def plan(tmp_path) -> Path:
 
 def test_a_cell_is_run_once_and_test_is_read_once_a_setting(plan, tmp_path, monkeypatch):
     read = []
-    real = runner.train_classifier
+    real = Classifier.dataset_logits
 
-    def counted(train, test, **settings):
-        assert not set(train._indices) & set(test._indices)
-        read.append(settings["seed"])
-        return real(train, test, **settings)
+    def counted(self, data):
+        if "few-shot" not in data.name and len(data) == 40:
+            read.append(data.digest)
+        return real(self, data)
 
-    monkeypatch.setattr(runner, "train_classifier", counted)
+    monkeypatch.setattr(Classifier, "dataset_logits", counted)
     benchmark = Benchmark.read(plan)
     for wrong, known in (({"datasets": ["digit"]}, "digits"), ({"regimes": ["few-shot:5"]}, "few-shot:4")):
         with pytest.raises(ConfigError, match=known):
@@ -57,6 +58,8 @@ def test_a_cell_is_run_once_and_test_is_read_once_a_setting(plan, tmp_path, monk
         run(benchmark, tmp_path / "work", tmp_path / "cells", lambda text: None)
         assert len(read) <= len(runner.settings()) + 2  # and real images alone, and the winner
         before = list(read)
+    assert len(before) > 2
+    assert len(set(before)) == 1
     assert read == before
     summary = summarise(tmp_path / "cells")
     assert summary["worst_loss"] == summary["overall"][RECOMMENDED] - summary["overall"][NEVER] == 0
@@ -79,6 +82,15 @@ def test_other_confidences_are_judged_by_what_the_winner_came_to_on_test():
     assert found[0.5]["mean_gain"] == pytest.approx((0.03 - 0.01) / 4)
     assert found[0.5]["worst"] == pytest.approx(-0.01)
     assert found[0.95]["worst"] > 0
+
+
+def test_what_the_probability_promises_too_much_is_told_from_all_settings():
+    values = {NEVER: [0.5], ALWAYS: [0.52, 0.54], WINNER: [0.4], RECOMMENDED: [0.5]}
+    beliefs = {NEVER: [0.3], ALWAYS: [0.34], WINNER: [0.22]}
+    found = promises([{"result": {"values": values, "beliefs": beliefs}}, {"result": {"values": values}}])
+    assert found["settings"] == 2
+    assert found["mean"] == pytest.approx((0.01 + 0.02) / 2)
+    assert found["correlation"] == pytest.approx(1)
 
 
 def test_what_cannot_be_run_or_reported_is_refused(plan, tmp_path):
@@ -109,6 +121,6 @@ def test_a_winner_that_was_not_confirmed_is_tested_too_and_recommended_is_never(
     assert WINNER in str(trials)
     assert summarise(tmp_path / "cells")["best_in_hindsight"] in (NEVER, ALWAYS)
     record = read_json(cell)
-    del record["result"]["values"][WINNER]  # as cells of before
+    del record["result"]["values"][WINNER], record["result"]["beliefs"]  # as cells of before
     write_json(cell, record)
     assert WINNER not in summarise(tmp_path / "cells")["overall"]

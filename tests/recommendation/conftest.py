@@ -59,14 +59,14 @@ class World:
             images, labels = np.concatenate([images, bank.images]), np.concatenate([labels, bank.labels])
         known = images.reshape(len(images), -1).astype(np.float32)
 
-        def predictions(validation: ImageDataset) -> np.ndarray:
+        def dataset_logits(validation: ImageDataset) -> np.ndarray:
             call["validation"] = validation
             asked = validation.images.reshape(len(validation), -1).astype(np.float32)
             distances = np.square(known).sum(1) - 2 * asked @ known.T
-            return labels[distances.argmin(1)]
+            return np.eye(10)[labels[distances.argmin(1)]]
 
         plain = {"synthetic_images": 0, "images": steps * 64, "loss": 0.0, "precision": "fp32"}
-        return FakeResult(plain), SimpleNamespace(predictions=predictions)
+        return FakeResult(plain), SimpleNamespace(dataset_logits=dataset_logits)
 
 
 @pytest.fixture

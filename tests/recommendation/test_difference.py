@@ -3,12 +3,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from synthaug.recommendation.confirmation import FoldHits, class_differences, cross_validated_difference
+from synthaug.evaluation import PairedDifference
+from synthaug.recommendation.difference import (
+    PROMISE,
+    FoldOutcomes,
+    FoldScores,
+    class_differences,
+    cross_validated_difference,
+    expected_gain,
+)
 
 CLASSES = ["a", "b", "c"]
 
 
-def folds(seeds: int = 3, gain: float = 0.0, of_seed: float = 0.0, seed: int = 0) -> list[FoldHits]:
+def folds(seeds: int = 3, gain: float = 0.0, of_seed: float = 0.0, seed: int = 0) -> list[FoldScores]:
     """Two folds; images differ in how hard they are, and seeds in how good their classifiers are."""
     random = np.random.default_rng(seed)
     made = []
@@ -19,7 +27,7 @@ def folds(seeds: int = 3, gain: float = 0.0, of_seed: float = 0.0, seed: int = 0
             random.random((seeds, len(labels))) < hard + more + of_seed * random.normal(size=(seeds, 1))
             for more in (gain, 0.0)
         ]
-        made.append(FoldHits(labels, *arms))
+        made.append(FoldScores(labels, *arms))
     return made
 
 
@@ -59,13 +67,13 @@ def test_the_interval_holds_the_truth_about_as_often_as_it_says(of_seed):
 
 
 def test_more_seeds_and_more_images_narrow_it():
-    def width(made: list[FoldHits]) -> float:
+    def width(made: list[FoldScores]) -> float:
         found = cross_validated_difference(made)
         return found.high - found.low
 
     few, many = folds(seeds=3), folds(seeds=12)
     assert width(many) < 0.8 * width(few)
-    twice = [FoldHits(*(np.tile(part, 4) for part in (one.labels, one.treatment, one.control))) for one in few]
+    twice = [FoldScores(*(np.tile(part, 4) for part in (one.labels, one.treatment, one.control))) for one in few]
     assert width(twice) < 0.8 * width(few)
 
 
@@ -74,19 +82,19 @@ def test_a_rare_class_that_agrees_by_chance_is_not_sure():
     labels = np.repeat([0, 1], [200, 3])
     hits = random.random((2, 3, 203)) < 0.7
     hits[:, :, 200:] = True
-    sure = cross_validated_difference([FoldHits(labels, *hits)])
-    without = cross_validated_difference([FoldHits(labels[:200], *hits[:, :, :200])])
+    sure = cross_validated_difference([FoldScores(labels, *hits)])
+    without = cross_validated_difference([FoldScores(labels[:200], *hits[:, :, :200])])
     assert sure.high - sure.low > without.high - without.low
 
 
 def test_a_single_image_a_class_has_no_interval():
-    once = cross_validated_difference([FoldHits(np.array([0, 1]), np.ones((1, 2), bool), np.zeros((1, 2), bool))])
+    once = cross_validated_difference([FoldScores(np.array([0, 1]), np.ones((1, 2), bool), np.zeros((1, 2), bool))])
     assert (once.mean, once.low, once.high, once.verdict) == (1.0, None, None, "unclear")
 
 
 def test_no_difference_at_all_is_an_interval_of_no_width():
     same = folds()[0]
-    found = cross_validated_difference([FoldHits(same.labels, same.control, same.control)])
+    found = cross_validated_difference([FoldScores(same.labels, same.control, same.control)])
     assert (found.low, found.mean, found.high) == (0, 0, 0)
     assert found.verdict == "unclear"
 
@@ -94,10 +102,69 @@ def test_no_difference_at_all_is_an_interval_of_no_width():
 def test_classes_that_a_fold_lacks_are_left_out_of_the_classwise_answer():
     made = folds(gain=0.2)
     some = made[1].labels != 1
-    made[1] = FoldHits(made[1].labels[some], made[1].treatment[:, some], made[1].control[:, some])
+    made[1] = FoldScores(made[1].labels[some], made[1].treatment[:, some], made[1].control[:, some])
     found = class_differences(made, CLASSES)
     assert set(found) == {"a", "c"}
     labels = np.concatenate([fold.labels for fold in made])
     hits = [np.concatenate([getattr(fold, arm) for fold in made], axis=1) for arm in ("treatment", "control")]
     recall = [arm[:, labels == 0].mean() for arm in hits]
     assert found["a"].mean == pytest.approx(recall[0] - recall[1])
+
+
+def both(
+    gain: float = 0.0, *, images: int = 90, seeds: int = 3, promise: float = PROMISE, seed: int = 0
+) -> list[FoldOutcomes]:
+    """Two folds; how likely each image is found differs widely, and what is found is drawn from that.
+
+    With samples every image is found more often by ``gain``, and its probability is up by ``promise`` more than that.
+    """
+    random = np.random.default_rng(seed)
+    made = []
+    for _ in range(2):
+        labels = np.arange(images) % 3
+        likely = random.uniform(0.1, 0.8, images)
+        likely = np.where(random.random(images) < 0.5, likely, likely.round())
+        parts = []
+        for more, promised in ((gain, promise), (0.0, 0.0)):
+            hits = random.random((seeds, images)) < likely + more
+            moved = likely + more + promised + 0.1 * random.normal(size=(seeds, images))
+            parts.append((hits, moved))
+        made.append(FoldOutcomes(*(FoldScores(labels, *arms) for arms in zip(*parts, strict=True))))
+    return made
+
+
+def width(found: PairedDifference) -> float:
+    return found.high - found.low
+
+
+def test_the_probability_makes_a_gain_plain_that_hits_alone_do_not_show():
+    made = both(gain=0.03)
+    alone = cross_validated_difference([fold.hits for fold in made])
+    assert alone.verdict == "unclear"
+    together = expected_gain(made)
+    assert together.verdict == "better"
+    assert together.low <= 0.03 <= together.high
+    assert width(together) < 0.6 * width(alone)
+
+
+@pytest.mark.parametrize("promise", [PROMISE - 0.004, PROMISE, PROMISE + 0.004])
+@pytest.mark.parametrize("images", [60, 600])
+def test_the_expected_gains_interval_holds_the_truth_for_whatever_the_probability_promises(promise, images):
+    found = [expected_gain(both(promise=promise, images=images, seed=seed)) for seed in range(150)]
+    assert np.mean([one.low <= 0 <= one.high for one in found]) >= 0.93
+
+
+def test_with_many_images_what_was_found_decides():
+    """However sure the probability is: here it promises three points that are not there."""
+    made = both(promise=0.03, images=40_000)
+    alone = cross_validated_difference([fold.hits for fold in made])
+    assert abs(expected_gain(made).mean - alone.mean) < 0.005
+
+
+def test_classifiers_that_are_the_same_gain_nothing():
+    same = [
+        FoldOutcomes(*(FoldScores(part.labels, part.control, part.control) for part in (fold.hits, fold.beliefs)))
+        for fold in both()
+    ]
+    found = expected_gain(same)
+    assert (found.low, found.mean, found.high) == (0, 0, 0)

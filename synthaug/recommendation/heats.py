@@ -1,0 +1,66 @@
+"""Heat after heat of candidates against real images alone, until one is ahead or what is left must confirm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from synthaug.recommendation.clock import Clock, Costs
+from synthaug.recommendation.comparison import Comparison
+from synthaug.recommendation.halving import Race, affordable_entries, successive_halving, together
+from synthaug.recommendation.space import Candidate
+from synthaug.recommendation.trial import SAFETY, Pair
+
+_MOST_CANDIDATES, _LEAST_HEAT = 48, 2
+
+
+class Heats:
+    """Races of candidates, as many as there is time for.
+
+    Args:
+        comparison: Measures them.
+        entrants: Gives the first so many candidates, the usual ones first.
+        pairs: What the last ones of a heat are measured on.
+        clock: Tells how much time is left.
+        costs: Tell what a classifier takes.
+    """
+
+    def __init__(
+        self,
+        comparison: Comparison,
+        entrants: Callable[[int], list[Candidate]],
+        pairs: Sequence[Pair],
+        clock: Clock,
+        costs: Costs,
+    ) -> None:
+        self.comparison, self.entrants, self.pairs, self.clock, self.costs = comparison, entrants, pairs, clock, costs
+
+    def run(self, seconds: float, *, reserve: float, least_reserve: Callable[[], float]) -> Race[Candidate]:
+        """Race until a candidate is above ratio 0 or no further heat is to be had.
+
+        Args:
+            seconds: Of the first heat.
+            reserve: That must be left after it.
+            least_reserve: Tells what must be left after any further one.
+        """
+        number = max(1, self._affordable(seconds, control=True))
+        heats = [self._heat(self.entrants(number), reserve)]
+        while (lead := heats[-1].lead) is not None and lead <= 0:
+            tried = [entry for heat in heats for entry in heat.values]
+            reserve = least_reserve()
+            number = self._affordable((self.clock.left - reserve) / SAFETY, control=False)
+            more = [entry for entry in self.entrants(len(tried) + number) if entry not in tried]
+            if len(more) < _LEAST_HEAT:
+                break
+            heats.append(self._heat(more, reserve))
+        return together(heats)
+
+    def _affordable(self, seconds: float, *, control: bool) -> int:
+        """Return how many candidates can race in that time."""
+        runs = seconds / max(1e-9, self.costs.expected("classifier"))
+        return affordable_entries(runs, _MOST_CANDIDATES, len(self.pairs), control=control)
+
+    def _heat(self, entries: Sequence[Candidate], reserve: float) -> Race[Candidate]:
+        def measure(entry: Candidate, pair: int) -> float | None:
+            return self.comparison.gain_on(entry, self.pairs[pair], reserve)
+
+        return successive_halving(entries, measure, most_pairs=len(self.pairs))
