@@ -7,10 +7,11 @@ are shares from 0 to 1. Two trainings with one seed differ in nothing but what t
 from __future__ import annotations
 
 from synthaug.classifiers.augmentation import AUGMENTATIONS, Augmentation
+from synthaug.classifiers.calibration import temperature, true_class_probability
 from synthaug.classifiers.classifier import Classifier, fit_classifier, train_classifier
 from synthaug.classifiers.policy import Policy
 from synthaug.classifiers.scores import Scores, score
-from synthaug.classifiers.selection import Choice, choose, tune_classifier
+from synthaug.classifiers.selection import Choice, tune_classifier
 from synthaug.classifiers.settings import ClassifierConfig, ClassifierResult
 
 __all__ = [
@@ -22,9 +23,10 @@ __all__ = [
     "ClassifierResult",
     "Policy",
     "Scores",
-    "choose",
     "fit_classifier",
     "score",
+    "temperature",
     "train_classifier",
+    "true_class_probability",
     "tune_classifier",
 ]

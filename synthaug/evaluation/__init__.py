@@ -6,7 +6,7 @@ from synthaug.classifiers.augmentation import AUGMENTATIONS, Augmentation
 from synthaug.classifiers.classifier import Classifier, fit_classifier, train_classifier
 from synthaug.classifiers.policy import Policy
 from synthaug.classifiers.scores import Scores, score
-from synthaug.classifiers.selection import Choice, choose, tune_classifier
+from synthaug.classifiers.selection import Choice, tune_classifier
 from synthaug.classifiers.settings import ClassifierConfig, ClassifierResult
 from synthaug.evaluation.assessment import Assessment, evaluate
 from synthaug.evaluation.comparison import Comparison, compare
@@ -27,7 +27,6 @@ __all__ = [
     "PairedDifference",
     "Policy",
     "Scores",
-    "choose",
     "compare",
     "describe_command",
     "describe_environment",

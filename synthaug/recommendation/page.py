@@ -87,15 +87,25 @@ def recommendation_page(found: Mapping[str, Any], rows: Sequence[Sequence[str]])
         difference=False,
     )
     real = [
-        [_settings(row["settings"]), _percent(row["validation"]), str(len(row["validation"]))]
+        [
+            _settings(row["settings"]),
+            _percent(row["validation"]),
+            _percent(row["probability"]),
+            str(len(row["validation"])),
+        ]
         for row in found["real_only"]
         if row["validation"]
     ]
     page.table(
         "What was tried on real images alone, first",
-        ["setting", f"{found['request']['metric'].replace('_', ' ')} on validation, %", "pairs"],
+        [
+            "setting",
+            f"{found['request']['metric'].replace('_', ' ')} on validation, %",
+            "probability of the right class, %",
+            "pairs",
+        ],
         real,
-        "The best is the base of every setting with samples.",
+        "Ranked by the probability, which is the less noisy. The best is the base of every setting with samples.",
         difference=False,
     )
     page.text("How it was measured", found["method"])

@@ -44,12 +44,14 @@ class Outcome:
 
     Attributes:
         value: The metric on the validation part.
+        belief: The same mean of the probability of the right class.
         recall: Share found of each class there; `None` for a class without validation images.
         hits: Whether the class of each validation image was found, (N,); where training failed, none.
         beliefs: Probability of the right class of each, (N,), at the temperature that fits these images best.
     """
 
     value: float
+    belief: float
     recall: tuple[float | None, ...]
     hits: NDArray[np.bool_]
     beliefs: NDArray[np.float64]
@@ -186,8 +188,9 @@ class Trials:
         found = self.journal.once("trial", task, work, "classifier")
         bits = np.unpackbits(np.frombuffer(bytes.fromhex(found["hits"]), np.uint8), count=len(validation))
         scores = found["validation"]
-        beliefs = np.frombuffer(bytes.fromhex(found["beliefs"]), "<f2")
-        return Outcome(scores[self.metric], tuple(scores["recall"]), bits.astype(bool), beliefs.astype(np.float64))
+        beliefs = np.frombuffer(bytes.fromhex(found["beliefs"]), "<f2").astype(np.float64)
+        belief = float(image_weights(np.asarray(validation.labels), self.metric) @ beliefs)
+        return Outcome(scores[self.metric], belief, tuple(scores["recall"]), bits.astype(bool), beliefs)
 
 
 def not_failed(trials: Trials, arm: str, measure: Callable[[], Outcome | None]) -> Outcome | None:
@@ -196,4 +199,4 @@ def not_failed(trials: Trials, arm: str, measure: Callable[[], Outcome | None]) 
         return measure()
     except DivergenceError as error:
         trials.failed[arm] = str(error)
-        return Outcome(0.0, (), np.zeros(0, bool), np.zeros(0))
+        return Outcome(0.0, 0.0, (), np.zeros(0, bool), np.zeros(0))

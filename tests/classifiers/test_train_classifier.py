@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from synthaug.classifiers import Policy, fit_classifier, score, train_classifier, tune_classifier
+from synthaug.classifiers import Policy, fit_classifier, score, selection, train_classifier, tune_classifier
 from synthaug.classifiers.classifier import effective_number_weights, weighted_cross_entropy
 from synthaug.classifiers.models import create_classifier
 from synthaug.data import ImageDataset
@@ -258,7 +258,34 @@ def test_tuning_sees_the_training_split_alone_and_prefers_what_learns(splits):
     settings = {key: TINY[key] for key in ("model", "batch_size", "augmentation", "input_size")} | {"steps": 40}
     choice = tune_classifier(train, [{"learning_rate": 1e-7}, {"learning_rate": 5e-3}], splits=1, **settings)
     assert choice.best == {"learning_rate": 5e-3}
-    assert len(choice.to_dict()["candidates"]) == 2
+    bad, good = choice.to_dict()["candidates"]
+    assert good["probability"][0] > bad["probability"][0]
+    assert good["balanced_accuracy"][0] > bad["balanced_accuracy"][0]
+
+
+@pytest.mark.parametrize("bad", [{"splits": 0}, {"holdout": 1.0}, {"candidates": []}])
+def test_tuning_refuses_what_leaves_nothing_to_choose(splits, bad):
+    with pytest.raises(ConfigError, match="expected candidates"):
+        tune_classifier(splits[0], **({"candidates": [{}]} | bad))
+
+
+def test_tuning_takes_the_surer_of_classifiers_that_find_the_same(splits, monkeypatch):
+    """Both find every image; one hardly."""
+
+    class Found:
+        def __init__(self, sure: float) -> None:
+            self.sure = sure
+
+        def dataset_logits(self, data):
+            labels = np.asarray(data.labels)
+            right = np.eye(10)[labels]
+            unsure = np.random.default_rng(0).random((len(labels), 10)) * 0.9
+            return np.where(right > 0, 1, unsure * (1 - self.sure))
+
+    monkeypatch.setattr(selection, "fit_classifier", lambda part, seed, sure: (None, Found(sure)))
+    choice = tune_classifier(splits[0], [{"sure": 0.0}, {"sure": 0.9}])
+    assert choice.best == {"sure": 0.9}
+    assert choice.accuracies == ((1.0, 1.0, 1.0),) * 2
 
 
 @pytest.mark.parametrize("steps", [1, 2, 4, 9])
