@@ -1,9 +1,8 @@
 """Choosing a classifier's settings on validation splits that are cut off the training split.
 
 The real-only arm is tuned this way, and what was chosen for it serves the arm with samples as well: a gain is never
-the tuning that only one arm had. The choice is by the probability of the right class
-(`synthaug.classifiers.calibration`), which ranks settings as accuracy does and with far less noise where few images
-validate.
+the tuning that only one arm had. The choice is by what is found and by the probability of the right class
+(`synthaug.classifiers.calibration`) together, their mean: where few images validate, that chooses better than either.
 """
 
 from __future__ import annotations
@@ -28,29 +27,24 @@ class Choice:
     """Candidates with their validation scores.
 
     Attributes:
-        best: The settings with the highest mean score; the first of equal ones.
+        best: The settings whose mean of both scores is highest; the first of equal ones.
         candidates: All settings, in the order given.
-        scores: Mean probability of the right class of each candidate, classes counting alike, one value a split.
         accuracies: Validation balanced accuracy of each candidate, one value a split.
+        probabilities: Mean probability of the right class, classes counting alike.
     """
 
     best: dict[str, Any]
     candidates: tuple[dict[str, Any], ...]
-    scores: tuple[tuple[float, ...], ...]
     accuracies: tuple[tuple[float, ...], ...]
+    probabilities: tuple[tuple[float, ...], ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the choice as JSON-able values."""
         return {
             "best": self.best,
             "candidates": [
-                {
-                    "settings": settings,
-                    "probability": list(scores),
-                    "balanced_accuracy": list(accuracies),
-                    "mean": float(np.mean(scores)),
-                }
-                for settings, scores, accuracies in zip(self.candidates, self.scores, self.accuracies, strict=True)
+                {"settings": settings, "balanced_accuracy": list(found), "probability": list(believed)}
+                for settings, found, believed in zip(self.candidates, self.accuracies, self.probabilities, strict=True)
             ],
         }
 
@@ -87,8 +81,8 @@ def tune_classifier(
             "tune_classifier: expected candidates, a holdout between 0 and 1 and 1 split or more, but got "
             f"{len(candidates)} candidates, {holdout} and {splits}."
         )
-    scores: list[list[float]] = [[] for _ in candidates]
     accuracies: list[list[float]] = [[] for _ in candidates]
+    probabilities: list[list[float]] = [[] for _ in candidates]
     for split in range(splits):
         part, validation = train.split(1 - holdout, seed=seed + split)
         labels = np.asarray(validation.labels)
@@ -96,11 +90,13 @@ def tune_classifier(
         for place, candidate in enumerate(candidates):
             _, classifier = fit_classifier(part, seed=seed + split, **(settings | dict(candidate)))
             logits = classifier.dataset_logits(validation)
-            scores[place].append(float(np.average(true_class_probability(logits, labels, weights), weights=weights)))
+            believed = true_class_probability(logits, labels, weights)
             accuracies[place].append(score(logits.argmax(axis=1), labels, len(train.classes)).balanced_accuracy)
+            probabilities[place].append(float(np.average(believed, weights=weights)))
+    both = np.mean(accuracies, axis=1) + np.mean(probabilities, axis=1)
     return Choice(
-        best=dict(candidates[int(np.argmax(np.mean(scores, axis=1)))]),
+        best=dict(candidates[int(both.argmax())]),
         candidates=tuple(dict(candidate) for candidate in candidates),
-        scores=tuple(map(tuple, scores)),
         accuracies=tuple(map(tuple, accuracies)),
+        probabilities=tuple(map(tuple, probabilities)),
     )

@@ -105,7 +105,7 @@ def recommendation_page(found: Mapping[str, Any], rows: Sequence[Sequence[str]])
             "pairs",
         ],
         real,
-        "Ranked by the probability, which is the less noisy. The best is the base of every setting with samples.",
+        "Ranked by the mean of both. The best is the base of every setting with samples.",
         difference=False,
     )
     page.text("How it was measured", found["method"])

@@ -1,0 +1,1 @@
+"""Accuracy or the probability of the right class: by which settings are chosen better."""
