@@ -2,8 +2,8 @@
 
 Classifiers with different augmentations are trained on a subset of the downstream benchmark's datasets and judged on
 test images. Then small validation sets are drawn from these, many times, and the setting is chosen on each by accuracy,
-by the probability of the right class, whose temperature is found on that set too, or by both. The regret is how much worse the
-choice is on all images than the best setting. Finished classifiers are kept.
+by the probability of the right class, whose temperature is found on that set too, or by both. The regret is how much
+worse the choice is on all images than the best setting. Finished classifiers are kept.
 """
 
 from __future__ import annotations
