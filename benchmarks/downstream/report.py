@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,9 +41,13 @@ def page(cells: list[Cell], spent: dict[str, float], command: str) -> Report:
         note += f"arm by validation: {cell.choice['best']}."
         made.table(heading, COLUMNS, [row(one) for one in ordered(cell)], note, difference=False)
         made.pictures("", [(arms_plot(cell), "each seed, and each arm's mean")], smooth=True)
+        curve = ratio_plot(cell)
+        if curve is not None:
+            made.pictures("", [(curve, "gain over the share of samples, best real-only arm as the base")], smooth=True)
         shown = [one for one in ordered(cell) if one.best][:1]
         if shown:
-            made.pictures("", [(recall_plot(shown[0]), "recall by class: real only, and with samples")], smooth=True)
+            bars = recall_plot(shown[0], cell.choice.get("classes", ()))
+            made.pictures("", [(bars, "recall by class: real only, and with samples")], smooth=True)
         table = [(name, *_real_cells(cell, name)) for name in cell.choice["bases"]]
         made.table("Real-only arms", ("arm", "validation", "test"), table, difference=False)
     curves = shots_plot(cells)
@@ -144,53 +149,105 @@ def arms_plot(cell: Cell) -> bytes:
 _COLOURS = {"better": "tab:green", "worse": "tab:red", "unclear": "tab:blue"}
 
 
-def recall_plot(one: Comparison) -> bytes:
-    """Draw each class's recall without and with samples."""
+def recall_plot(one: Comparison, classes: Sequence[str]) -> bytes:
+    """Draw each class's recall without and with samples, the class that is found least often first."""
     from matplotlib.figure import Figure
 
     before, after = (100 * np.array(values) for values in one.recalls)
     order = np.argsort(before)
-    figure = Figure(figsize=(7.5, 2.6), layout="constrained")
+    places = range(len(order))
+    figure = Figure(figsize=(7.5, 2.8), layout="constrained")
     axes = figure.subplots()
-    axes.vlines(range(len(order)), before[order], after[order], color="0.75", linewidth=3)
-    axes.scatter(range(len(order)), before[order], color="0.45", s=24, label="real only")
-    axes.scatter(range(len(order)), after[order], color="tab:blue", s=24, label=f"+ {one.bank}, {one.policy}")
-    axes.set_xlabel("classes, by their recall without samples", fontsize=8)
+    axes.vlines(places, before[order], after[order], color="0.75", linewidth=3, zorder=1)
+    axes.scatter(places, before[order], color="0.45", s=24, label="real only")
+    axes.scatter(places, after[order], color="tab:blue", s=24, label=f"+ {one.bank}, {one.policy}")
+    names = [classes[label] if classes else f"class {label}" for label in order]
+    long = max(map(len, names)) * len(names) > 90
+    axes.set_xticks(places, names, rotation=40 if long else 0, ha="right" if long else "center")
+    axes.set_xlim(-0.6, len(order) - 0.4)
     axes.set_ylabel("recall (%)", fontsize=8)
     axes.legend(frameon=False, fontsize=8)
     _plain(axes)
     return figure_png(figure)
 
 
-def shots_plot(cells: list[Cell]) -> bytes | None:
-    """Draw gain over images a class, a line for each dataset, classifier, bank and policy with two points or more."""
+def ratio_plot(cell: Cell) -> bytes | None:
+    """Draw gain over the share of samples, from 0 on, for each bank and mode that was run at two shares or more."""
     from matplotlib.figure import Figure
 
-    lines: dict[tuple[str, ...], list[tuple[int, Comparison]]] = {}
+    lines: dict[str, list[Comparison]] = {}
+    for one in sorted(cell.comparisons, key=lambda one: one.share):
+        if one.best:
+            lines.setdefault(f"{one.bank}, {one.mode}", []).append(one)
+    lines = {name: points for name, points in lines.items() if len(points) > 1}
+    if not lines:
+        return None
+    figure = Figure(figsize=(7.5, 3), layout="constrained")
+    axes = figure.subplots()
+    for name, points in lines.items():
+        gains = [100 * one.gain.mean for one in points]
+        spread = [_spread(one) for one in points]
+        shares = [100 * one.share for one in points]
+        axes.errorbar([0, *shares], [0, *gains], yerr=[0, *spread], marker="o", markersize=4, capsize=2, label=name)
+    axes.axhline(0, color="0.6", linewidth=1)
+    axes.set_xlabel("images in training that are samples, or mixed with one (%)", fontsize=8)
+    axes.set_ylabel("gain (points)", fontsize=8)
+    axes.legend(frameon=False, fontsize=7)
+    _plain(axes)
+    return figure_png(figure)
+
+
+def shots_plot(cells: list[Cell]) -> bytes | None:
+    """Draw gain over images a class, a panel for each dataset and a line for each way with two points or more."""
+    from matplotlib.figure import Figure
+
+    panels: dict[str, dict[str, list[tuple[int, Comparison]]]] = {}
     for cell in cells:
         regime = Regime.parse(cell.regime)
         if regime.kind == "few-shot":
             for one in cell.comparisons:
                 if one.best:
-                    key = (cell.dataset, cell.classifier, one.bank, one.policy)
-                    lines.setdefault(key, []).append((regime.per_class, one))
-    lines = {key: sorted(points, key=lambda point: point[0]) for key, points in lines.items() if len(points) > 1}
-    if not lines:
+                    name = f"{cell.classifier}, {one.bank}, {one.policy}"
+                    panels.setdefault(cell.dataset, {}).setdefault(name, []).append((regime.per_class, one))
+    panels = {
+        dataset: {name: sorted(points, key=_shots) for name, points in lines.items() if len(points) > 1}
+        for dataset, lines in panels.items()
+    }
+    panels = {dataset: lines for dataset, lines in panels.items() if lines}
+    if not panels:
         return None
-    figure = Figure(figsize=(7.5, 3.6), layout="constrained")
-    axes = figure.subplots()
-    for name, points in lines.items():
-        shots = [number for number, _ in points]
-        gains = [100 * one.gain.mean for _, one in points]
-        spread = [100 * ((one.gain.high or one.gain.mean) - one.gain.mean) for _, one in points]
-        axes.errorbar(shots, gains, yerr=spread, marker="o", capsize=2, label=", ".join(name), linewidth=1)
-    axes.axhline(0, color="0.6", linewidth=1)
-    axes.set_xscale("log")
-    axes.set_xlabel("training images a class", fontsize=8)
-    axes.set_ylabel("gain (points)", fontsize=8)
-    axes.legend(frameon=False, fontsize=7)
-    _plain(axes)
+    names = list(dict.fromkeys(name for lines in panels.values() for name in lines))
+    figure = Figure(figsize=(1.2 + 3.2 * len(panels), 4.2), layout="constrained")
+    grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
+    shown = {}
+    for axes, (dataset, lines) in zip(grid, panels.items(), strict=True):
+        all_shots = sorted({number for points in lines.values() for number, _ in points})
+        for name, points in lines.items():
+            aside = 0.06 * (names.index(name) - (len(names) - 1) / 2)  # intervals beside each other
+            gains = [100 * one.gain.mean for _, one in points]
+            spread = [_spread(one) for _, one in points]
+            shown[name] = axes.errorbar(
+                [all_shots.index(number) + aside for number, _ in points], gains, yerr=spread,
+                marker="o", markersize=4, capsize=2, linewidth=1, color=f"C{names.index(name) % 10}",
+            )  # fmt: skip
+        axes.axhline(0, color="0.6", linewidth=1)
+        axes.set_xticks(range(len(all_shots)), map(str, all_shots))
+        axes.set_xlim(-0.5, len(all_shots) - 0.5)
+        axes.set_xlabel("training images a class", fontsize=8)
+        axes.set_title(dataset, fontsize=9)
+        _plain(axes)
+    grid[0].set_ylabel("gain (points)", fontsize=8)
+    figure.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=2, frameon=False, fontsize=7)
     return figure_png(figure)
+
+
+def _spread(one: Comparison) -> float:
+    """Return half of the gain's interval in points; 0 where there is none."""
+    return 0.0 if one.gain.high is None else 100 * (one.gain.high - one.gain.mean)
+
+
+def _shots(point: tuple[int, Comparison]) -> int:
+    return point[0]
 
 
 def _plain(axes: Axes) -> None:

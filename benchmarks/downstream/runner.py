@@ -102,6 +102,7 @@ class _Run:
             "dataset": self.plan.name, "regime": regime, "classifier": classifier, "bases": bases,
             "best": max(bases, key=lambda base: bases[base]["mean"]),
             "train_images": len(self.subsets[regime, 0]), "test_images": len(self.test),
+            "classes": list(self.test.classes),
             "seeds": list(self._selection_seeds()),
         }  # fmt: skip
         write_json(self.places.results / f"choice-{cell_key(self.plan.name, regime, classifier)}.json", record)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,8 @@ class Comparison:
         bank: Name of the bank.
         family: Of the generator, or of what else made the samples.
         policy: How the samples entered.
+        mode: Replaced, added or mixed; with what else the policy says besides the share.
+        share: Of the images seen in training that were samples, or mixed with one.
         reference: Test balanced accuracy without samples, one a seed, from 0 to 1.
         synthetic: The same with samples.
         gain: Their paired difference.
@@ -37,6 +39,8 @@ class Comparison:
     bank: str
     family: str
     policy: str
+    mode: str
+    share: float
     reference: tuple[float, ...]
     synthetic: tuple[float, ...]
     gain: PairedDifference
@@ -123,7 +127,9 @@ def _finished(keys: list[str], results: Path) -> Iterator[dict[str, Any]]:
         path = results / f"arm-{key}.json"
         if path.exists():
             stored = read_json(path)
-            yield {"seed": stored["task"]["seed"], "settings": stored["task"]["settings"], **stored["result"]}
+            task = stored["task"]
+            ways = (task["samples"] or {}).get("policy", {})
+            yield {"seed": task["seed"], "settings": task["settings"], "ways": ways, **stored["result"]}
 
 
 def _same(run: dict[str, Any], others: list[dict[str, Any]]) -> bool:
@@ -141,12 +147,20 @@ def _comparison(arm: dict[str, Any], pairs: list[tuple[dict[str, Any], dict[str,
         bank=arm["bank"],
         family=arm["family"],
         policy=arm["policy"],
+        mode=_mode(pairs[0][1]["ways"]),
+        share=float(np.mean([run["synthetic_images"] / run["images"] for _, run in pairs])),
         reference=reference,
         synthetic=synthetic,
         gain=paired_difference(synthetic, reference),
         recalls=(recalls[0], recalls[1]),
         settings=pairs[0][0]["settings"],
     )
+
+
+def _mode(policy: Mapping[str, Any]) -> str:
+    """Name a policy but for its share of samples."""
+    others = {name: value for name, value in policy.items() if name not in ("mode", "replace_probability")}
+    return ", ".join([policy.get("mode", "replace"), *(f"{name} {value}" for name, value in others.items())])
 
 
 def compute_spent(results: Path) -> dict[str, float]:

@@ -13,7 +13,7 @@ from benchmarks.downstream import tasks
 from benchmarks.downstream.plan import Plan, Regime
 from benchmarks.downstream.readme import replace_block, summary_table
 from benchmarks.downstream.recipes import make_bank
-from benchmarks.downstream.report import markdown, tables, write_report
+from benchmarks.downstream.report import markdown, ratio_plot, shots_plot, tables, write_report
 from benchmarks.downstream.runner import run_plan
 from benchmarks.downstream.summary import read_cells
 from benchmarks.downstream.tasks import Places, load_splits
@@ -221,6 +221,23 @@ def test_summary_and_page_are_made_from_the_cached_runs_alone(places, fitted_on,
     assert "src='http" not in text
     assert len(tables(cells)) == 2
     assert markdown(cells).count("\n") == 4
+
+
+def test_curves_over_ratio_and_shots_are_drawn_where_there_are_points_for_one(places, fitted_on, monkeypatch):
+    ways = {"half": {"replace_probability": 0.5}, "quarter": {"replace_probability": 0.25}, "add": {"mode": "add"}}
+    plan = {"with_samples": ["best"], "regimes": ["few-shot:4", "few-shot:6"]}
+    run_plan(tiny_plan(**plan), places, say=quiet)
+    cells = read_cells(places.results)
+    assert all(ratio_plot(cell) is None for cell in cells)
+    assert shots_plot(cells[:1]) is None
+    assert shots_plot(cells) is not None
+    run_plan(tiny_plan(**plan, policies=ways), places, say=quiet)
+    cell = read_cells(places.results)[0]
+    assert {one.policy: one.mode for one in cell.comparisons} == {"half": "replace", "quarter": "replace", "add": "add"}
+    shares = {one.policy: one.share for one in cell.comparisons}
+    assert 0 < shares["quarter"] < shares["half"] < 1
+    assert ratio_plot(cell) is not None
+    assert cell.choice["classes"] == [str(digit) for digit in range(10)]
 
 
 def test_the_summary_of_the_readme_is_drawn_from_the_committed_runs():
