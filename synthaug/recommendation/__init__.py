@@ -1,8 +1,9 @@
 """Will samples make this classifier better on these data, by how much, and with which settings?
 
 `recommend` answers by trying, inside the training split alone and within a given time: the real-only arm is tuned first
-(`tuning`), ways of making and using samples (`space`) race against it by successive halving (`heats`, `halving`), and the
-winner is measured again on folds that chose nothing (`confirmation`). What a gain is, and how sure, says `difference`.
+(`tuning`), ways of making and using samples (`space`) race against it by successive halving (`heats`, `halving`), and
+the winner is measured again on folds that chose nothing (`confirmation`). What a gain is, and how sure, says
+`difference`.
 """
 
 from __future__ import annotations
