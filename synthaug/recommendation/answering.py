@@ -37,8 +37,9 @@ class Answer:
         tuned: Real images alone.
         sets: Rarest and hardest classes.
         race: How the race went.
+        raced: Whether there was one; else the usual candidate alone was measured, on all folds.
         best: The best candidate of the race; `None` if none could be measured.
-        winner: The same if it was above ratio 0.
+        winner: The same if it was above ratio 0, or alone.
         lead: What the best came to in the race; being the best of many it looks better than it is.
         confirmed: The winner on images that chose nothing; `None` if there is none, or was no time for it.
         curve: Gain of the best candidate by ratio.
@@ -52,6 +53,7 @@ class Answer:
     tuned: Tuned
     sets: ClassSets
     race: Race[Candidate]
+    raced: bool
     best: Candidate | None
     winner: Candidate | None
     lead: PairedDifference | None
@@ -92,6 +94,7 @@ class Answer:
             metric=self.request.metric,
             base=self.tuned.bases[0],
             tried=self.tried,
+            raced=self.raced,
             best_in_race=self.lead,
             sure=self.confirmed.lower_end(self.request.confidence) if self.confirmed else None,
             seeds=self.confirmed.seeds if self.confirmed else 0,
@@ -104,6 +107,19 @@ class Answer:
             return f"by {LEAST_SEEDS} classifiers or more an arm"
         return f"here {self.confirmed.images:,}, each judged by {self.confirmed.seeds} classifiers an arm"
 
+    def _race_words(self) -> str:
+        """Say how the winner came to be, and on what it was measured."""
+        if not self.raced:
+            return (
+                "That fold has too few images to tell ways to use samples apart, so there was no race: the usual way "
+                f"was measured against real images alone on all folds, {self._confirming()}."
+            )
+        return (
+            f"Then {self.tried} ways to use samples, on the same fold, as differences from real images alone of the "
+            "same seed; ratio 0 wins ties. A winner is measured against real images alone on the other folds, whose "
+            f"images chose nothing, {self._confirming()}."
+        )
+
     def method(self) -> list[str]:
         """Say how it was measured."""
         request, steps = self.request, self.base["steps"]
@@ -112,13 +128,11 @@ class Answer:
             f"Only these images were used, cut into {request.folds} folds. Where a fold validates, generators, "
             "curation and classifiers see the others alone.",
             f"Each classifier: {steps} steps ({epochs:.0f} epochs), with and without samples the same.",
-            f"Real images alone first: {sum(bool(row['validation']) for row in self.tuned.table)} settings by "
-            f"successive halving. Then {self.tried} ways to use samples, as differences from real images alone on the "
-            "same fold and seed; ratio 0 wins ties.",
-            "All that on the first fold. A winner is measured against real images alone on the other folds, whose "
-            f"images chose nothing, {self._confirming()}. Interval: Student's t over images (Bayle et al. 2020) with "
-            "the variance between seeds "
-            f"added. Samples are recommended only if that of {100 * request.confidence:g} % lies above 0.",
+            f"Real images alone first, on the first fold: {sum(bool(row['validation']) for row in self.tuned.table)} "
+            "settings by successive halving.",
+            self._race_words(),
+            "Interval: Student's t over images (Bayle et al. 2020) with the variance between seeds added. Samples are "
+            f"recommended only if that of {100 * request.confidence:g} % lies above 0.",
             "Gains are estimated from what was found and from the probability of the right class, which stands out "
             f"more clearly where images are few; of its gain {100 * PROMISE:g} ± {100 * PROMISE_SPREAD:g} points are "
             "taken off, as it promises a little too much.",
@@ -160,6 +174,7 @@ def publish(found: Answer, folder: Path, maker: SampleMaker, clock: Clock, comma
             "digest": found.data.digest,
             "classes": dict(zip(found.data.classes, found.data.class_counts.tolist(), strict=True)),
         },
+        "raced": found.raced,
         "winner": None if winner is None else winner.to_dict(),
         "sets": dataclasses.asdict(found.sets),
         "method": found.method(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -37,6 +37,7 @@ from synthaug.recommendation.policy import RecommendedPolicy
 from synthaug.recommendation.space import Arm, Candidate, candidates, class_sets
 from synthaug.recommendation.trial import SAFETY, Pair, Trials
 from synthaug.recommendation.tuning import Tuned, grid, tune
+from synthaug.recommendation.words import plus_minus
 
 Conditioning = Literal["shared", "per_class"]
 
@@ -50,6 +51,8 @@ _LONG = 600.0
 _FEW_CANDIDATES = 4
 _EPOCHS, _LEAST_STEPS, _MOST_STEPS = 40, 400, 3000
 _PROBE_STEPS = (1, 4, 24)
+_APART = 0.03
+"""Half of an interval above which a fold cannot tell ways apart: they differ by one to three points (shares)."""
 _LEAST_CURATION = 60
 """Steps below which the classifiers that curation asks know too little."""
 
@@ -128,14 +131,18 @@ class Search:
         tuned = self._tune([one | {"steps": steps} for one in settings], run_seconds)
         sets = class_sets(self.data.classes, self.data.class_counts.tolist(), tuned.recalls)
         comparison = Comparison(self.trials, tuned, sets)
-        race = self._race(comparison)
+        race = self._unraced(comparison)
+        raced = race is None
+        race = race or self._race(comparison)
         best = race.best
         lead = None if best is None else self._lead(comparison, race, best)
-        winner = best if lead is not None and lead.mean > 0 else None  # ratio 0 wins ties
-        confirmed = None if winner is None else self._confirm(comparison, winner)
-        curve = {} if best is None else self._curve(comparison, best, confirmed)
+        ahead = lead is not None and (not raced or lead.mean > 0)  # ratio 0 wins ties
+        winner = best if ahead else None
+        folds = self.confirming if raced else range(len(self.trials.folds))
+        confirmed = None if winner is None else self._confirm(comparison, winner, folds)
+        curve = {} if best is None else self._curve(comparison, best, confirmed, folds)
         answer = Answer(
-            self.data, self.request, tuned, sets, race, best, winner, lead,
+            self.data, self.request, tuned, sets, race, raced, best, winner, lead,
             confirmed=confirmed,
             curve=curve,
             trials=self.journal.records,
@@ -148,7 +155,7 @@ class Search:
 
     @property
     def confirming(self) -> range:
-        """Folds that choose nothing."""
+        """Folds that choose nothing, where there is a race."""
         return range(_CHOOSING_FOLD + 1, len(self.trials.folds))
 
     # Preparation ----------------------------------------------------------------------------------------------
@@ -222,21 +229,41 @@ class Search:
         self.say(f"real images alone: {tried} settings, best {best['augmentation']} at {best['learning_rate']:g}")
         return tuned
 
+    def _candidates(self, number: int, comparison: Comparison) -> list[Candidate]:
+        return candidates(
+            number,
+            self.arms,
+            comparison.sets,
+            ratios=self.request.ratios,
+            curation=self.curation,
+            augmentations=min(2, len(comparison.tuned.bases)),
+            seed=self.request.seed,
+        )
+
+    def _unraced(self, comparison: Comparison) -> Race[Candidate] | None:
+        """Return the usual candidate alone where one fold could not tell ways apart, by how sure its first pair is.
+
+        A race would then choose by chance, and keep a fold from confirming. Where that pair's wide interval includes 0,
+        it favours neither side, so that the fold may still judge the candidate that would have been first anyway.
+        """
+        pair = self._race_pairs()[0]
+        for usual in self._candidates(1, comparison):
+            done = comparison.pairs(usual, [pair], REST * self.total)
+            if done:
+                found = comparison.gain([done], [pair.fold])
+                wide = found.low is None or found.high is None or found.high - found.low > 2 * _APART
+                if wide and found.verdict == "unclear":
+                    self.say(f"one fold of these images cannot tell ways apart: {plus_minus(found)}")
+                    return Race((usual,), {usual: (found.mean,)}, ())
+        return None
+
     def _race(self, comparison: Comparison) -> Race[Candidate]:
         folds = len(self.confirming)
         kept = REST * self.total + (1 + folds) * self.sample_seconds
         reserve = CONFIRMATION * self.total + kept
         heats = Heats(
             comparison,
-            lambda number: candidates(
-                number,
-                self.arms,
-                comparison.sets,
-                ratios=self.request.ratios,
-                curation=self.curation,
-                augmentations=min(2, len(comparison.tuned.bases)),
-                seed=self.request.seed,
-            ),
+            lambda number: self._candidates(number, comparison),
             self._race_pairs(),
             self.clock,
             self.costs,
@@ -260,33 +287,33 @@ class Search:
     def _race_pairs(self) -> list[Pair]:
         return [Pair(_CHOOSING_FOLD, 100 + seed) for seed in range(_RACE_SEEDS)]
 
-    def _confirm(self, comparison: Comparison, winner: Candidate) -> Confirmed | None:
-        """Measure winner and real images alone on the other folds, with as many seeds as there is time for."""
+    def _confirm(self, comparison: Comparison, winner: Candidate, folds: Sequence[int]) -> Confirmed | None:
+        """Measure winner and real images alone on these folds, with as many seeds as there is time for."""
         reserve = REST * self.total + self.sample_seconds
         rounds: list[list[Measured]] = []
         for seed in range(CONFIRMING_SEED, CONFIRMING_SEED + _MOST_SEEDS):
-            round_seconds = 2 * len(self.confirming) * self.costs.expected("classifier")
+            round_seconds = 2 * len(folds) * self.costs.expected("classifier")
             if len(rounds) >= LEAST_SEEDS and self.clock.left < reserve + CURVE * self.total + round_seconds:
                 break
-            done = comparison.pairs(winner, [Pair(fold, seed) for fold in self.confirming], reserve)
-            if len(done) < len(self.confirming):
+            done = comparison.pairs(winner, [Pair(fold, seed) for fold in folds], reserve)
+            if len(done) < len(folds):
                 break
             rounds.append(done)
         if not rounds:
             return None
-        found = Confirmed(comparison.outcomes(rounds, self.confirming), self.request.metric, self.data.classes)
+        found = Confirmed(comparison.outcomes(rounds, folds), self.request.metric, self.data.classes)
         self.say(f"images that chose nothing: {100 * found.gain.mean:+.1f} points, {found.seeds} seeds")
         return found
 
     def _curve(
-        self, comparison: Comparison, best: Candidate, confirmed: Confirmed | None
+        self, comparison: Comparison, best: Candidate, confirmed: Confirmed | None, confirming: Sequence[int]
     ) -> dict[float, PairedDifference]:
         """Measure the best candidate at all ratios, on folds whose generators are there already.
 
         At the ratio that was confirmed it is what confirmed it, of more seeds than the others'.
         """
         reserve = REST * self.total + (self.sample_seconds if confirmed else 0.0)
-        folds = list(self.confirming) if confirmed else [_CHOOSING_FOLD]
+        folds = list(confirming) if confirmed else [_CHOOSING_FOLD]
         seed = CONFIRMING_SEED if confirmed else self._race_pairs()[0].seed
         wanted = [ratio for ratio in self.request.ratios if not (confirmed and ratio == best.ratio)]
         done: dict[float, list[Measured]] = {ratio: [] for ratio in wanted}

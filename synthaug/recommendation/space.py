@@ -174,18 +174,18 @@ def candidates(
         return []
     half, one = (min(offered, key=lambda ratio: abs(ratio - wanted)) for wanted in (0.5, 1))
     some = sets.available[1] if len(sets.available) > 1 else "all"
-    # First what gained most often beside tuned augmentation: a third of each batch as the generator draws it, and real
-    # images mixed with samples (benchmarks/results/downstream/summary.json). Else curated where there is time for it:
+    # First what gained most often beside tuned augmentation: real images mixed with samples, and a third of each batch
+    # as the generator draws it (benchmarks/results/downstream/summary.json). Else curated where there is time for it:
     # samples of a generator that had little time cost a classifier five points on average as they came, and about
     # nothing when curated (benchmarks/results/recommendation_4_minutes.json); but where samples are right anyway,
     # curation took a point of their gain away (benchmarks/results/curation.json).
     usual: list[dict[str, Any]] = [
+        {"mode": "mix"},
         {"mode": "replace", "ratio": half, "curated": False},
         {"mode": "mix", "curated": False},
         {"mode": "add"},
         {"mode": "replace"},
         {"mode": "add", "classes": some},
-        {"mode": "mix"},
         {"mode": "first"},
         {"mode": "weight", "ratio": max(offered)},
         {"mode": "replace", "ratio": min(offered), "sampling": "narrow"},

@@ -80,6 +80,7 @@ def answer(
     metric: str,
     base: dict[str, Any],
     tried: int,
+    raced: bool,
     best_in_race: PairedDifference | None,
     sure: float | None,
     seeds: int,
@@ -95,6 +96,7 @@ def answer(
         metric: What was measured.
         base: Settings that were best on real images alone.
         tried: Number of candidates in the race.
+        raced: Whether there was a race; else the usual candidate alone was measured, on all images.
         best_in_race: What the best candidate came to in the race.
         sure: Lower end of the gain's interval at ``confidence``, which has to lie above 0 for a yes.
         seeds: Classifiers of each arm and fold that the gain is the mean of.
@@ -118,13 +120,21 @@ def answer(
     words = what_to_do(winner, sets)
     if gain is None or gain.low is None or sure is None or seeds < LEAST_SEEDS:
         return False, (
-            f"No answer in the time given: to {words} looked best, but there was time for {seeds} of the {LEAST_SEEDS} "
-            f"classifiers or more an arm that confirm it. Give more minutes. {alone}"
+            f"No answer in the time given: {'to ' + words + ' looked best, but ' if raced else ''}there was time for "
+            f"{seeds} of the {LEAST_SEEDS} classifiers or more an arm that "
+            f"{'confirm it' if raced else 'tell whether to ' + words}. Give more minutes. {alone}"
         )
     if sure <= 0:
+        found = (
+            f"to {words} looked best, but on images that chose nothing it came to"
+            if raced
+            else f"your images are too few to tell ways apart, and the usual one, to {words}, comes to"
+        )
+        if gain.high is not None and gain.high <= 0:
+            return False, f"No, not for your data: {found} {plus_minus(gain)} of {measure}. {alone}"
         return False, (
-            f"No, not for your data, as far as can be told: to {words} looked best, but on images that chose nothing "
-            f"it came to {plus_minus(gain)} of {measure}, and the {100 * confidence:g} % interval includes 0. {alone}"
+            f"No, not for your data, as far as can be told: {found} {plus_minus(gain)} of {measure}, and the "
+            f"{100 * confidence:g} % interval includes 0. {alone}"
         )
     doubt = "" if gain.low > 0 else f" Of that {100 * confidence:g} % is sure, not {100 * gain.confidence:g} %."
     return True, (f"Yes: {words}: {plus_minus(gain)} of {measure}.{doubt} {class_words(gains)}".strip())

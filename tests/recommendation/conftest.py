@@ -138,3 +138,17 @@ class LateMaker(ArrayMaker):
 @pytest.fixture
 def late(held_back) -> LateMaker:
     return LateMaker(held_back)
+
+
+class FairMaker(ArrayMaker):
+    """As good as real images for one class, and noise for the others."""
+
+    def bank(self, part, candidate, class_names):
+        good, bad = super().bank(part, candidate, class_names), ArrayMaker().bank(part, candidate, class_names)
+        kept = (np.asarray(good.labels) == 4)[:, None, None, None]
+        return SampleBank.from_arrays(np.where(kept, good.images, bad.images), good.labels, part.classes)
+
+
+@pytest.fixture
+def fair(held_back) -> FairMaker:
+    return FairMaker(held_back)

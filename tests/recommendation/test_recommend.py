@@ -71,7 +71,27 @@ def test_where_real_images_win_the_first_heat_others_get_a_heat_in_the_time_that
     assert world.time - start <= SECONDS
     race = read_json(tmp_path / "noise" / "recommendation.json")["race"]
     tried = [row["candidate"] for row in race if row["differences"]]
-    assert len({str(one) for one in tried}) == len(tried) > 10
+    assert len({str(one) for one in tried}) == len(tried) > 8
+
+
+@pytest.mark.parametrize(("images", "answer"), [(12, True), (15, False)])
+def test_where_one_fold_cannot_tell_ways_apart_the_usual_one_is_measured_on_all(
+    few, fair, world, tmp_path, images, answer
+):
+    """Few images a class, and samples that help one class alone: no race, and no fold is lost to one."""
+    policy = ask(few.few_shot(images, seed=0), world, fair, tmp_path / "advice")
+    assert policy.recommended is answer
+    found = read_json(tmp_path / "advice" / "recommendation.json")
+    assert not found["raced"]
+    assert len(found["race"]) == 1
+    assert found["winner"] == found["race"][0]["candidate"]
+    assert found["winner"]["mode"] == "mix"
+    tasks = [record["task"] for record in found["trials"] if record["kind"] == "trial"]
+    confirming = [task for task in tasks if task["pair"]["seed"] >= 1000]
+    assert {task["pair"]["fold"] for task in confirming} == {0, 1, 2}
+    assert policy.gain.pairs == len({tuple(task["pair"].values()) for task in confirming})
+    assert "too few to tell ways" in " ".join(found["method"])
+    assert ("your images are too few to tell ways apart" in policy.words) is not answer
 
 
 def test_ratio_zero_wins_ties(few, oracle, world, tmp_path, monkeypatch):

@@ -17,8 +17,8 @@ LOSS = PairedDifference(-0.02, -0.03, -0.01, 0.01, 6, 1, 5, 0.95, (-0.02,) * 6)
 def ask(**changed: Any) -> tuple[bool, str]:
     given: dict[str, Any] = {
         "winner": Candidate(), "sets": ClassSets(None, None), "gain": GAIN, "gains": {}, "metric": "accuracy",
-        "base": {"augmentation": "none", "learning_rate": 1e-3}, "tried": 9, "best_in_race": GAIN, "sure": -0.005,
-        "seeds": 3, "confidence": 0.95,
+        "base": {"augmentation": "none", "learning_rate": 1e-3}, "tried": 9, "raced": True, "best_in_race": GAIN,
+        "sure": -0.005, "seeds": 3, "confidence": 0.95,
     }  # fmt: skip
     return answer(**given | changed)
 
