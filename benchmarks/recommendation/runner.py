@@ -28,7 +28,7 @@ from synthaug.recommendation.maker import GeneratorMaker
 from synthaug.recommendation.space import ClassSets
 from synthaug.storage import canonical_json, digest, read_json, write_json
 
-FORMAT = 4
+FORMAT = 5
 NEVER, ALWAYS, RECOMMENDED = "never", "always", "recommended"
 WINNER = "winner of the race"
 """Also where it was not recommended, as it could not be confirmed: that is where a no may be wrong."""

@@ -90,7 +90,7 @@ def test_where_one_fold_cannot_tell_ways_apart_the_usual_one_is_measured_on_all(
     confirming = [task for task in tasks if task["pair"]["seed"] >= 1000]
     assert {task["pair"]["fold"] for task in confirming} == {0, 1, 2}
     assert policy.gain.pairs == len({tuple(task["pair"].values()) for task in confirming})
-    assert "too few to tell ways" in " ".join(found["method"])
+    assert "too few images to tell ways" in " ".join(found["method"])
     assert ("your images are too few to tell ways apart" in policy.words) is not answer
 
 
