@@ -57,10 +57,14 @@ def promises(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Say by how much the probability of the right class gained more on test than balanced accuracy did.
 
     Over all settings with samples of all cells that hold both; `synthaug.recommendation` takes `PROMISE` and
-    `PROMISE_SPREAD` for it.
+    `PROMISE_SPREAD` for it. ``interval_widths`` are those of the expected gain over those of the gain by what was found
+    alone, one a cell with a confirmed winner.
     """
-    excess, probability, accuracy = [], [], []
+    excess, probability, accuracy, widths = [], [], [], []
     for result in (record["result"] for record in records):
+        both = [result["expected_gain"], result.get("gain_of_hits")]
+        if all(gain is not None and gain["low"] is not None for gain in both):
+            widths.append((both[0]["high"] - both[0]["low"]) / (both[1]["high"] - both[1]["low"]))
         for name, belief in result.get("beliefs", {}).items():
             if name == NEVER:
                 continue
@@ -76,6 +80,7 @@ def promises(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "spread": float(np.std(excess, ddof=1)),
         "correlation": float(np.corrcoef(probability, accuracy)[0, 1]) if differ else None,
         "taken": {"mean": PROMISE, "spread": PROMISE_SPREAD},
+        "interval_widths": widths,
     }
 
 

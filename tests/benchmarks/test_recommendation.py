@@ -87,7 +87,10 @@ def test_other_confidences_are_judged_by_what_the_winner_came_to_on_test():
 def test_what_the_probability_promises_too_much_is_told_from_all_settings():
     values = {NEVER: [0.5], ALWAYS: [0.52, 0.54], WINNER: [0.4], RECOMMENDED: [0.5]}
     beliefs = {NEVER: [0.3], ALWAYS: [0.34], WINNER: [0.22]}
-    found = promises([{"result": {"values": values, "beliefs": beliefs}}, {"result": {"values": values}}])
+    sure, unsure = {"low": 0.01, "high": 0.03}, {"low": -0.01, "high": 0.07}
+    cell = {"values": values, "beliefs": beliefs, "expected_gain": sure, "gain_of_hits": unsure}
+    found = promises([{"result": cell}, {"result": {"values": values, "expected_gain": sure}}])
+    assert found["interval_widths"] == pytest.approx([0.25])
     assert found["settings"] == 2
     assert found["mean"] == pytest.approx((0.01 + 0.02) / 2)
     assert found["correlation"] == pytest.approx(1)
