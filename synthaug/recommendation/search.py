@@ -51,8 +51,9 @@ _LONG = 600.0
 _FEW_CANDIDATES = 4
 _EPOCHS, _LEAST_STEPS, _MOST_STEPS = 40, 400, 3000
 _PROBE_STEPS = (1, 4, 24)
-_APART = 0.03
-"""Half of an interval above which a fold cannot tell ways apart: they differ by one to three points (shares)."""
+_APART, _FAR = 0.02, 3
+"""Half of an interval above which a fold cannot tell ways apart, as they differ by one to three points (shares), and
+how many times that a difference must be to be plain all the same."""
 _LEAST_CURATION = 60
 """Steps below which the classifiers that curation asks know too little."""
 
@@ -243,16 +244,16 @@ class Search:
     def _unraced(self, comparison: Comparison) -> Race[Candidate] | None:
         """Return the usual candidate alone where one fold could not tell ways apart, by how sure its first pair is.
 
-        A race would then choose by chance, and keep a fold from confirming. Where that pair's wide interval includes 0,
-        it favours neither side, so that the fold may still judge the candidate that would have been first anyway.
+        A race would then choose by chance, and keep a fold from confirming. The interval's width says next to nothing
+        about where it lies, so that the fold may still judge the candidate that would have been first anyway.
         """
         pair = self._race_pairs()[0]
         for usual in self._candidates(1, comparison):
             done = comparison.pairs(usual, [pair], REST * self.total)
             if done:
                 found = comparison.gain([done], [pair.fold])
-                wide = found.low is None or found.high is None or found.high - found.low > 2 * _APART
-                if wide and found.verdict == "unclear":
+                half = np.inf if found.low is None or found.high is None else (found.high - found.low) / 2
+                if half > _APART and abs(found.mean) < _FAR * half:
                     self.say(f"one fold of these images cannot tell ways apart: {plus_minus(found)}")
                     return Race((usual,), {usual: (found.mean,)}, ())
         return None
