@@ -34,6 +34,7 @@ from synthaug.recommendation.heats import Heats
 from synthaug.recommendation.journal import Journal
 from synthaug.recommendation.maker import GeneratorMaker, SampleMaker
 from synthaug.recommendation.policy import RecommendedPolicy
+from synthaug.recommendation.probe import probe
 from synthaug.recommendation.space import Arm, Candidate, candidates, class_sets
 from synthaug.recommendation.trial import SAFETY, Pair, Trials
 from synthaug.recommendation.tuning import Tuned, grid, tune
@@ -50,7 +51,6 @@ _CHOOSING_FOLD = 0
 _LONG = 600.0
 _FEW_CANDIDATES = 4
 _EPOCHS, _LEAST_STEPS, _MOST_STEPS = 40, 400, 3000
-_PROBE_STEPS = (1, 4, 24)
 _APART, _FAR = 0.02, 3
 """Half of an interval above which a fold cannot tell ways apart, as they differ by one to three points (shares), and
 how many times that a difference must be to be plain all the same."""
@@ -127,7 +127,7 @@ class Search:
     def run(self, command: str) -> RecommendedPolicy:
         """Search, write everything, and return the answer."""
         settings = grid(self.data.class_counts.tolist(), self.fixed)
-        run_seconds, steps = self._probe(settings[0])
+        run_seconds, steps = self._plan(settings[0])
         self.fixed["steps"] = steps
         tuned = self._tune([one | {"steps": steps} for one in settings], run_seconds)
         sets = class_sets(self.data.classes, self.data.class_counts.tolist(), tuned.recalls)
@@ -187,18 +187,9 @@ class Search:
             return {}
         return {"generator_seconds": maker.seconds_each, "curation_steps": maker.curation_steps}
 
-    def _probe(self, settings: Mapping[str, Any]) -> tuple[float, int]:
-        """Measure a few steps; return the seconds of a run, and its number of steps."""
-        few, more = _PROBE_STEPS[1:]
-        seconds = {}
-        for steps in _PROBE_STEPS:  # the first run pays for what is loaded once
-            probed = {**settings, "steps": steps}
-            self.trials.real(Pair(_CHOOSING_FOLD, 0), probed)
-            task = self.trials.task(Pair(_CHOOSING_FOLD, 0), probed)
-            seconds[steps] = self.journal.once("trial", task, dict, "classifier")["seconds"]
-        # A busy moment in the shorter run must not make steps look free.
-        step = max(1e-6, (seconds[more] - seconds[few]) / (more - few), seconds[more] / more / 4)
-        rest = max(0.0, seconds[few] - few * step)  # the model is made, the fold judged
+    def _plan(self, settings: Mapping[str, Any]) -> tuple[float, int]:
+        """Return the seconds of a run, and its number of steps, from a few steps that are timed."""
+        step, rest = probe(self.trials, Pair(_CHOOSING_FOLD, 0), settings)
         self.costs.forget("classifier")
         batch = int(settings.get("batch_size", 64))
         useful = int(np.clip(_EPOCHS * len(self.data) / batch, _LEAST_STEPS, _MOST_STEPS))

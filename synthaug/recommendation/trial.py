@@ -48,6 +48,7 @@ class Outcome:
         recall: Share found of each class there; `None` for a class without validation images.
         hits: Whether the class of each validation image was found, (N,); where training failed, none.
         beliefs: Probability of the right class of each, (N,), at the temperature that fits these images best.
+        seconds: That it took.
     """
 
     value: float
@@ -55,6 +56,7 @@ class Outcome:
     recall: tuple[float | None, ...]
     hits: NDArray[np.bool_]
     beliefs: NDArray[np.float64]
+    seconds: float = 0.0
 
     @property
     def failed(self) -> bool:
@@ -190,7 +192,8 @@ class Trials:
         scores = found["validation"]
         beliefs = np.frombuffer(bytes.fromhex(found["beliefs"]), "<f2").astype(np.float64)
         belief = float(image_weights(np.asarray(validation.labels), self.metric) @ beliefs)
-        return Outcome(scores[self.metric], belief, tuple(scores["recall"]), bits.astype(bool), beliefs)
+        hits = bits.astype(bool)
+        return Outcome(scores[self.metric], belief, tuple(scores["recall"]), hits, beliefs, found["seconds"])
 
 
 def not_failed(trials: Trials, arm: str, measure: Callable[[], Outcome | None]) -> Outcome | None:

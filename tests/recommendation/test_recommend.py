@@ -136,6 +136,15 @@ def test_too_little_time_is_no_yes(few, oracle, world, tmp_path):
     assert policy.words.startswith("No answer in the time given")
 
 
+@pytest.mark.parametrize("steps", [0.5, 3, 20, 40])
+def test_time_that_ends_while_a_few_steps_are_timed_begins_nothing_long(few, oracle, world, tmp_path, steps):
+    """The time is that of so many steps, of which the timing alone takes 29."""
+    start = world.time
+    policy = recommend(few, "test_resnet", 0.02 * steps / 60, out=tmp_path / "a", maker=oracle, now=world.now)
+    assert not policy.recommended
+    assert world.time - start < 0.02 * (steps + 30)
+
+
 def test_a_killed_search_goes_on_and_repeats_nothing(few, oracle, world, tmp_path):
     whole = ask(few, world, oracle, tmp_path / "whole")
     number = len(world.calls)

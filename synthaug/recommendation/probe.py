@@ -1,0 +1,32 @@
+"""What a classifier takes: a few steps are timed, before anything is planned."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from synthaug.recommendation.trial import Pair, Trials
+
+_STEPS = (1, 4, 24)
+
+
+class Probed(NamedTuple):
+    """Seconds of a step, and of all else in a run: the model is made, the fold judged."""
+
+    step: float
+    rest: float
+
+
+def probe(trials: Trials, pair: Pair, settings: Mapping[str, Any]) -> Probed:
+    """Time a few steps on real images alone; where there is no time even for that, a step takes all there was."""
+    seconds: dict[int, float] = {}
+    for steps in _STEPS:  # the first run pays for what is loaded once
+        outcome = trials.real(pair, {**settings, "steps": steps})
+        if outcome is None:
+            most = max(seconds, default=0)
+            return Probed(seconds[most] / most if most else trials.clock.seconds, 0.0)
+        seconds[steps] = outcome.seconds
+    few, more = _STEPS[1:]
+    # A busy moment in the shorter run must not make steps look free.
+    step = max(1e-6, (seconds[more] - seconds[few]) / (more - few), seconds[more] / more / 4)
+    return Probed(step, max(0.0, seconds[few] - few * step))
