@@ -12,7 +12,7 @@ from rich.table import Table
 from benchmarks.recommendation.runner import ALWAYS, NEVER, RECOMMENDED, WINNER
 from synthaug.errors import DataError
 from synthaug.evaluation import describe_environment, paired_difference
-from synthaug.recommendation.difference import PROMISE, PROMISE_SPREAD
+from synthaug.recommendation.measuring.difference import PROMISE, PROMISE_SPREAD
 from synthaug.storage import read_json, write_json
 
 MOST_LOSS = 0.003

@@ -20,12 +20,13 @@ from synthaug.classifiers.calibration import true_class_probability
 from synthaug.data import ImageDataset
 from synthaug.errors import ConfigError, DivergenceError
 from synthaug.evaluation import describe_environment
-from synthaug.recommendation import Candidate, curating, recommend
-from synthaug.recommendation.clock import Clock, Costs
-from synthaug.recommendation.difference import image_weights
-from synthaug.recommendation.journal import Journal
-from synthaug.recommendation.maker import GeneratorMaker
-from synthaug.recommendation.space import ClassSets
+from synthaug.recommendation import Candidate, recommend
+from synthaug.recommendation.bookkeeping.clock import Clock, Costs
+from synthaug.recommendation.bookkeeping.journal import Journal
+from synthaug.recommendation.candidates import curating
+from synthaug.recommendation.candidates.maker import GeneratorMaker
+from synthaug.recommendation.candidates.space import ClassSets
+from synthaug.recommendation.measuring.difference import image_weights
 from synthaug.storage import canonical_json, digest, read_json, write_json
 
 FORMAT = 5

@@ -23,8 +23,8 @@ from benchmarks.downstream.tasks import Places, load_splits
 from synthaug.classifiers import fit_classifier, true_class_probability
 from synthaug.data import ImageDataset
 from synthaug.evaluation import describe_command, describe_environment
-from synthaug.recommendation.difference import image_weights
-from synthaug.recommendation.tuning import AUGMENTATIONS, LEARNING_RATES
+from synthaug.recommendation.measuring.difference import image_weights
+from synthaug.recommendation.race.tuning import AUGMENTATIONS, LEARNING_RATES
 from synthaug.storage import canonical_json, digest, write_json
 
 PLANS = Path(__file__).parents[1] / "downstream" / "plans"

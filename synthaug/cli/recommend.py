@@ -56,7 +56,7 @@ def run(
     from synthaug.classifiers import ClassifierConfig
     from synthaug.evaluation import describe_command
     from synthaug.recommendation import RATIOS, recommend
-    from synthaug.recommendation.table import answer_table
+    from synthaug.recommendation.answer.table import answer_table
 
     classifier = other_settings(ctx, [name for name in ClassifierConfig.field_names() if name != "model"])
     if "augmentation" in classifier:

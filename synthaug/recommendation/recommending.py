@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 from synthaug.data import ImageDataset
 from synthaug.errors import ConfigError, DataError, OutputExistsError
 from synthaug.generators import family_class
-from synthaug.recommendation.clock import Clock
-from synthaug.recommendation.difference import Metric
-from synthaug.recommendation.maker import SampleMaker
+from synthaug.recommendation.bookkeeping.clock import Clock
+from synthaug.recommendation.candidates.maker import SampleMaker
+from synthaug.recommendation.candidates.space import RATIOS
+from synthaug.recommendation.measuring.difference import Metric
 from synthaug.recommendation.policy import RecommendedPolicy
-from synthaug.recommendation.search import Request, Search
-from synthaug.recommendation.space import RATIOS
+from synthaug.recommendation.request import Request
+from synthaug.recommendation.search import Search
 from synthaug.sampling.policy_files import POLICY_FILE
 from synthaug.storage import canonical_json, read_json, refuse_existing, write_json
 
@@ -61,7 +62,7 @@ def recommend(
     successive halving, heat after heat while real images alone are ahead and there is time. The winner is measured on
     the other folds, whose images chose nothing. It is recommended only if the interval of that last gain, at the
     confidence asked for, lies above 0; otherwise the answer is "no, not for your data". Gains are estimated from what
-    classifiers find and how probable they hold the right class (`synthaug.recommendation.difference.expected_gain`).
+    classifiers find and how probable they hold the right class (`synthaug.recommendation.measuring.difference`).
 
     Args:
         data: The training split: an `ImageDataset`, or anything that `ImageDataset.load` takes.

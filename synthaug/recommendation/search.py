@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -10,12 +9,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from synthaug.config import Config
 from synthaug.data import ImageDataset
 from synthaug.evaluation.statistics import PairedDifference
-from synthaug.recommendation import curating
-from synthaug.recommendation.answering import Answer, publish
-from synthaug.recommendation.clock import (
+from synthaug.recommendation.answer.answering import Answer, publish
+from synthaug.recommendation.answer.words import plus_minus
+from synthaug.recommendation.bookkeeping.clock import (
     CONFIRMATION,
     CURVE,
     GENERATORS,
@@ -26,19 +24,19 @@ from synthaug.recommendation.clock import (
     seconds_of_generator,
     seconds_of_samples,
 )
-from synthaug.recommendation.comparison import Comparison, Measured
-from synthaug.recommendation.confirmation import LEAST_SEEDS, Confirmed
-from synthaug.recommendation.difference import Metric
-from synthaug.recommendation.halving import Race, affordable_entries, runs_needed
-from synthaug.recommendation.heats import Heats
-from synthaug.recommendation.journal import Journal
-from synthaug.recommendation.maker import GeneratorMaker, SampleMaker
+from synthaug.recommendation.bookkeeping.journal import Journal
+from synthaug.recommendation.candidates import curating
+from synthaug.recommendation.candidates.maker import GeneratorMaker, SampleMaker
+from synthaug.recommendation.candidates.space import Arm, Candidate, candidates, class_sets
+from synthaug.recommendation.measuring.confirmation import LEAST_SEEDS, Confirmed
+from synthaug.recommendation.measuring.probe import probe
+from synthaug.recommendation.measuring.trial import SAFETY, Pair, Trials
 from synthaug.recommendation.policy import RecommendedPolicy
-from synthaug.recommendation.probe import probe
-from synthaug.recommendation.space import Arm, Candidate, candidates, class_sets
-from synthaug.recommendation.trial import SAFETY, Pair, Trials
-from synthaug.recommendation.tuning import Tuned, grid, tune
-from synthaug.recommendation.words import plus_minus
+from synthaug.recommendation.race.comparison import Comparison, Measured
+from synthaug.recommendation.race.halving import Race, affordable_entries, runs_needed
+from synthaug.recommendation.race.heats import Heats
+from synthaug.recommendation.race.tuning import Tuned, grid, tune
+from synthaug.recommendation.request import Request
 
 Conditioning = Literal["shared", "per_class"]
 
@@ -56,21 +54,6 @@ _APART, _FAR = 0.02, 3
 how many times that a difference must be to be plain all the same."""
 _LEAST_CURATION = 60
 """Steps below which the classifiers that curation asks know too little."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Request(Config):
-    """What was asked for; see `synthaug.recommend`."""
-
-    model: str = "resnet18"
-    minutes: float = 20.0
-    families: tuple[str, ...] = ("vae",)
-    ratios: tuple[float, ...] = ()
-    metric: Metric = "balanced_accuracy"
-    folds: int = 3
-    confidence: float = 0.95
-    seed: int = 0
-    generator_steps: int | None = None
 
 
 class Search:

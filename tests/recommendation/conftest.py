@@ -11,8 +11,8 @@ import pytest
 
 from synthaug.classifiers import Policy
 from synthaug.data import ImageDataset
-from synthaug.recommendation import trial
-from synthaug.recommendation.maker import samples_per_class
+from synthaug.recommendation.candidates.maker import samples_per_class
+from synthaug.recommendation.measuring import trial
 from synthaug.sampling import SampleBank
 
 STEP = 0.02

@@ -5,9 +5,9 @@ import types
 import numpy as np
 import pytest
 
-from synthaug.recommendation.curating import draw_curated
-from synthaug.recommendation.maker import GeneratorMaker
-from synthaug.recommendation.space import Candidate
+from synthaug.recommendation.candidates.curating import draw_curated
+from synthaug.recommendation.candidates.maker import GeneratorMaker
+from synthaug.recommendation.candidates.space import Candidate
 
 CLASSES = ("a", "b", "c")
 
@@ -62,9 +62,9 @@ def test_other_classes_get_no_samples():
 
 
 def test_filters_are_fitted_once_a_part(digits, tmp_path, monkeypatch):
-    from synthaug.recommendation import maker
-    from synthaug.recommendation.clock import Clock, Costs
-    from synthaug.recommendation.journal import Journal
+    from synthaug.recommendation.bookkeeping.clock import Clock, Costs
+    from synthaug.recommendation.bookkeeping.journal import Journal
+    from synthaug.recommendation.candidates import maker
 
     fitted = []
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from synthaug.evaluation import PairedDifference
-from synthaug.recommendation.difference import (
+from synthaug.recommendation.measuring.difference import (
     PROMISE,
     FoldOutcomes,
     FoldScores,

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from synthaug.recommendation.halving import affordable_entries, plan_rungs, runs_needed, successive_halving
-from synthaug.recommendation.space import RATIOS, Arm, Candidate, ClassSets, candidates, class_sets
-from synthaug.recommendation.tuning import grid
+from synthaug.recommendation.candidates.space import RATIOS, Arm, Candidate, ClassSets, candidates, class_sets
+from synthaug.recommendation.race.halving import affordable_entries, plan_rungs, runs_needed, successive_halving
+from synthaug.recommendation.race.tuning import grid
 
 
 def race(truth, most_pairs=4, budget=1000, noise=0.0):

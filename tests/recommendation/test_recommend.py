@@ -6,7 +6,9 @@ import pytest
 import synthaug
 from synthaug.data import ImageDataset
 from synthaug.errors import ConfigError, DataError, OutputExistsError
-from synthaug.recommendation import RecommendedPolicy, maker, recommend, trial
+from synthaug.recommendation import RecommendedPolicy, recommend
+from synthaug.recommendation.candidates import maker
+from synthaug.recommendation.measuring import trial
 from synthaug.storage import read_json
 
 SECONDS = 203.0

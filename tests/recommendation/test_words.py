@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from synthaug.evaluation import PairedDifference
-from synthaug.recommendation.space import Candidate, ClassSets
-from synthaug.recommendation.words import answer
+from synthaug.recommendation.answer.words import answer
+from synthaug.recommendation.candidates.space import Candidate, ClassSets
 
 GAIN = PairedDifference(0.02, -0.005, 0.045, 0.01, 6, 5, 1, 0.95, (0.02,) * 6)
 

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from synthaug.evaluation.statistics import PairedDifference
-from synthaug.recommendation.difference import FoldOutcomes, FoldScores, expected_gain
-from synthaug.recommendation.space import Candidate, ClassSets
-from synthaug.recommendation.trial import Outcome, Pair, Trials, not_failed
-from synthaug.recommendation.tuning import Tuned
+from synthaug.recommendation.candidates.space import Candidate, ClassSets
+from synthaug.recommendation.measuring.difference import FoldOutcomes, FoldScores, expected_gain
+from synthaug.recommendation.measuring.trial import Outcome, Pair, Trials, not_failed
+from synthaug.recommendation.race.tuning import Tuned
 
 Measured = tuple[Outcome, Outcome]
 """With samples, and without."""

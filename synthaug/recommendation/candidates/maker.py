@@ -14,9 +14,9 @@ from synthaug.data import ImageDataset
 from synthaug.errors import DivergenceError
 from synthaug.generators import Generator, load, save
 from synthaug.labels import class_index
-from synthaug.recommendation.curating import draw_curated, fit_curation
-from synthaug.recommendation.journal import Journal, Task
-from synthaug.recommendation.space import Arm, Candidate
+from synthaug.recommendation.bookkeeping.journal import Journal, Task
+from synthaug.recommendation.candidates.curating import draw_curated, fit_curation
+from synthaug.recommendation.candidates.space import Arm, Candidate
 from synthaug.sampling import SampleBank
 from synthaug.storage import new_directory
 from synthaug.training import fit

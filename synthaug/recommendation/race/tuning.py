@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from synthaug.recommendation.halving import Race, successive_halving
-from synthaug.recommendation.trial import Outcome, Pair, Trials
+from synthaug.recommendation.measuring.trial import Outcome, Pair, Trials
+from synthaug.recommendation.race.halving import Race, successive_halving
 
 AUGMENTATIONS = (
     "affine",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from synthaug.recommendation.clock import Clock, Costs
+from synthaug.recommendation.bookkeeping.clock import Clock, Costs
 from synthaug.storage import canonical_json, digest, read_json, write_json
 
 Task = dict[str, Any]

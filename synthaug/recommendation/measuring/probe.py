@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from synthaug.recommendation.trial import Pair, Trials
+from synthaug.recommendation.measuring.trial import Pair, Trials
 
 _STEPS = (1, 4, 24)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from synthaug.recommendation.clock import Clock, Costs
-from synthaug.recommendation.comparison import Comparison
-from synthaug.recommendation.halving import Race, affordable_entries, successive_halving, together
-from synthaug.recommendation.space import Candidate
-from synthaug.recommendation.trial import SAFETY, Pair
+from synthaug.recommendation.bookkeeping.clock import Clock, Costs
+from synthaug.recommendation.candidates.space import Candidate
+from synthaug.recommendation.measuring.trial import SAFETY, Pair
+from synthaug.recommendation.race.comparison import Comparison
+from synthaug.recommendation.race.halving import Race, affordable_entries, successive_halving, together
 
 _MOST_CANDIDATES, _LEAST_HEAT = 48, 2
 

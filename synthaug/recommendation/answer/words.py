@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from synthaug.evaluation.statistics import PairedDifference
-from synthaug.recommendation.confirmation import LEAST_SEEDS
-from synthaug.recommendation.space import Candidate, ClassSets
+from synthaug.recommendation.candidates.space import Candidate, ClassSets
+from synthaug.recommendation.measuring.confirmation import LEAST_SEEDS
 
 _FAMILIES = {"vae": "VAE", "gan": "GAN", "vaegan": "VAE-GAN"}
 _FEW = 3

@@ -15,11 +15,11 @@ from synthaug.classifiers.scores import score
 from synthaug.classifiers.settings import ClassifierConfig
 from synthaug.data import ImageDataset
 from synthaug.errors import DivergenceError
-from synthaug.recommendation.clock import Clock
-from synthaug.recommendation.difference import Metric, image_weights
-from synthaug.recommendation.journal import Journal
-from synthaug.recommendation.maker import SampleMaker
-from synthaug.recommendation.space import Candidate, ClassSets
+from synthaug.recommendation.bookkeeping.clock import Clock
+from synthaug.recommendation.bookkeeping.journal import Journal
+from synthaug.recommendation.candidates.maker import SampleMaker
+from synthaug.recommendation.candidates.space import Candidate, ClassSets
+from synthaug.recommendation.measuring.difference import Metric, image_weights
 
 SAFETY = 1.25
 """Nothing is begun that would end late if it took this many times what it is expected to take."""

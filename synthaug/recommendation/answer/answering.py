@@ -11,20 +11,20 @@ from synthaug.classifiers.policy import Policy
 from synthaug.data import ImageDataset
 from synthaug.evaluation.environment import describe_environment
 from synthaug.evaluation.statistics import PairedDifference
-from synthaug.recommendation.clock import Clock
-from synthaug.recommendation.confirmation import LEAST_SEEDS, Confirmed
-from synthaug.recommendation.difference import PROMISE, PROMISE_SPREAD
-from synthaug.recommendation.halving import Race
-from synthaug.recommendation.maker import SampleMaker
-from synthaug.recommendation.page import recommendation_page
+from synthaug.recommendation.answer.page import recommendation_page
+from synthaug.recommendation.answer.words import answer, table_rows, what_to_do
+from synthaug.recommendation.bookkeeping.clock import Clock
+from synthaug.recommendation.candidates.maker import SampleMaker
+from synthaug.recommendation.candidates.space import Candidate, ClassSets
+from synthaug.recommendation.measuring.confirmation import LEAST_SEEDS, Confirmed
+from synthaug.recommendation.measuring.difference import PROMISE, PROMISE_SPREAD
 from synthaug.recommendation.policy import RecommendedPolicy
-from synthaug.recommendation.space import Candidate, ClassSets
-from synthaug.recommendation.tuning import Tuned
-from synthaug.recommendation.words import answer, table_rows, what_to_do
+from synthaug.recommendation.race.halving import Race
+from synthaug.recommendation.race.tuning import Tuned
 from synthaug.storage import write_json
 
 if TYPE_CHECKING:
-    from synthaug.recommendation.search import Request
+    from synthaug.recommendation.request import Request
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,7 @@ import functools
 from collections.abc import Sequence
 
 from synthaug.evaluation.statistics import PairedDifference
-from synthaug.recommendation.difference import (
+from synthaug.recommendation.measuring.difference import (
     FoldOutcomes,
     Metric,
     class_differences,

@@ -1,0 +1,1 @@
+"""What is done, what it cost, and how much time is left."""

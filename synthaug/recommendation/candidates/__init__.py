@@ -1,0 +1,1 @@
+"""Ways to make and use samples, and what makes them."""

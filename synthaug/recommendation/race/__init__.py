@@ -1,0 +1,1 @@
+"""Candidates against each other and against real images alone."""
