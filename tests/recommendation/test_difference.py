@@ -8,6 +8,7 @@ from synthaug.recommendation.measuring.difference import (
     PROMISE,
     FoldOutcomes,
     FoldScores,
+    chance_of_gain,
     class_differences,
     cross_validated_difference,
     expected_gain,
@@ -168,3 +169,20 @@ def test_classifiers_that_are_the_same_gain_nothing():
     ]
     found = expected_gain(same)
     assert (found.low, found.mean, found.high) == (0, 0, 0)
+
+
+def test_the_chance_of_a_gain_is_one_half_where_nothing_differs_and_follows_the_interval():
+    random = np.random.default_rng(0)
+    likely = [chance_of_gain(both(gain=gain)) for gain in (-0.05, 0.05)]
+    assert likely[0] < 0.01
+    assert likely[1] > 0.99
+    made = both(gain=0.01)
+    found = expected_gain(made, confidence=0.9)
+    assert (chance_of_gain(made) > 0.95) is (found.low > 0)
+    chances = [chance_of_gain(both(seed=int(seed))) for seed in random.integers(1 << 30, size=200)]
+    assert np.mean(chances) == pytest.approx(0.5, abs=0.06)
+    labels = np.array([0, 1])
+    single = FoldScores(labels, np.ones((1, 2)), np.zeros((1, 2)))
+    assert chance_of_gain([FoldOutcomes(single, single)]) is None
+    same = FoldScores(np.array([0, 0, 1, 1]), np.ones((2, 4)), np.ones((2, 4)))
+    assert chance_of_gain([FoldOutcomes(same, same)]) == 0.5

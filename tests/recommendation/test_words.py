@@ -18,7 +18,7 @@ def ask(**changed: Any) -> tuple[bool, str]:
     given: dict[str, Any] = {
         "winner": Candidate(), "sets": ClassSets(None, None), "gain": GAIN, "gains": {}, "metric": "accuracy",
         "base": {"augmentation": "none", "learning_rate": 1e-3}, "tried": 9, "raced": True, "best_in_race": GAIN,
-        "sure": -0.005, "seeds": 3, "confidence": 0.95,
+        "sure": -0.005, "chance": 0.91, "seeds": 3, "confidence": 0.95,
     }  # fmt: skip
     return answer(**given | changed)
 
@@ -50,7 +50,7 @@ def test_a_gain_that_may_be_chance_is_a_no():
     recommended, words = ask()
     assert not recommended
     assert "+2.0 ± 2.5 points" in words
-    assert "the 95 % interval includes 0" in words
+    assert "the 95 % interval includes 0; it gains with a chance of 91 %." in words
 
 
 def test_a_bolder_user_takes_a_gain_that_is_likely_but_not_sure():

@@ -97,6 +97,7 @@ class Answer:
             raced=self.raced,
             best_in_race=self.lead,
             sure=self.confirmed.lower_end(self.request.confidence) if self.confirmed else None,
+            chance=self.confirmed.chance if self.confirmed else None,
             seeds=self.confirmed.seeds if self.confirmed else 0,
             confidence=self.request.confidence,
         )
@@ -197,6 +198,7 @@ def publish(found: Answer, folder: Path, maker: SampleMaker, clock: Clock, comma
         | {
             "gain": None if found.gain is None else found.gain.to_dict(),
             "gain_of_hits": None if hits is None else hits.to_dict(),
+            "chance": found.confirmed.chance if found.confirmed else None,
             "classes": {name: gain.to_dict() for name, gain in found.class_gains.items()},
             "curve": [{"ratio": ratio, **gain.to_dict()} for ratio, gain in found.curve.items()],
             "race": race,

@@ -83,6 +83,7 @@ def answer(
     raced: bool,
     best_in_race: PairedDifference | None,
     sure: float | None,
+    chance: float | None,
     seeds: int,
     confidence: float,
 ) -> tuple[bool, str]:
@@ -99,6 +100,7 @@ def answer(
         raced: Whether there was a race; else the usual candidate alone was measured, on all images.
         best_in_race: What the best candidate came to in the race.
         sure: Lower end of the gain's interval at ``confidence``, which has to lie above 0 for a yes.
+        chance: How likely the gain is above 0, from 0 to 1.
         seeds: Classifiers of each arm and fold that the gain is the mean of.
         confidence: That was asked for.
     """
@@ -134,7 +136,8 @@ def answer(
             return False, f"No, not for your data: {found} {plus_minus(gain)} of {measure}. {alone}"
         return False, (
             f"No, not for your data, as far as can be told: {found} {plus_minus(gain)} of {measure}, and the "
-            f"{100 * confidence:g} % interval includes 0. {alone}"
+            f"{100 * confidence:g} % interval includes 0"
+            f"{'' if chance is None else f'; it gains with a chance of {100 * chance:.0f} %'}. {alone}"
         )
     doubt = "" if gain.low > 0 else f" Of that {100 * confidence:g} % is sure, not {100 * gain.confidence:g} %."
     return True, (f"Yes: {words}: {plus_minus(gain)} of {measure}.{doubt} {class_words(gains)}".strip())

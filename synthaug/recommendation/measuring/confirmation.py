@@ -15,6 +15,7 @@ from synthaug.evaluation.statistics import PairedDifference
 from synthaug.recommendation.measuring.difference import (
     FoldOutcomes,
     Metric,
+    chance_of_gain,
     class_differences,
     cross_validated_difference,
     expected_gain,
@@ -62,6 +63,11 @@ class Confirmed:
     def classes(self) -> dict[str, PairedDifference]:
         """The gain in recall of each class."""
         return class_differences([fold.hits for fold in self.folds], self.names)
+
+    @functools.cached_property
+    def chance(self) -> float | None:
+        """How likely the winner gains at all, from 0 to 1; `None` if that is open."""
+        return chance_of_gain(self.folds, self.metric)
 
     def lower_end(self, confidence: float) -> float | None:
         """Return the lower end of the expected gain's interval at another confidence."""

@@ -137,13 +137,15 @@ def expected_gain(
         >>> both.high - both.low < (alone.high - alone.low) / 3
         True
     """
-    estimates = [
-        _Estimate.of([fold.blend(weight) for fold in folds], metric).corrected(
-            (1 - weight) * PROMISE, (1 - weight) * PROMISE_SPREAD
-        )
-        for weight in _WEIGHTS
-    ]
-    return min(estimates, key=lambda one: one.variance).difference(confidence)
+    return _blended(folds, metric).difference(confidence)
+
+
+def chance_of_gain(folds: Sequence[FoldOutcomes], metric: Metric = "balanced_accuracy") -> float | None:
+    """Return how likely the expected gain is above 0, if nothing but these images is known; `None` if that is open.
+
+    One half where both arms are the same.
+    """
+    return _blended(folds, metric).chance()
 
 
 def class_differences(folds: Sequence[FoldScores], classes: Sequence[str]) -> dict[str, PairedDifference]:
@@ -154,6 +156,17 @@ def class_differences(folds: Sequence[FoldScores], classes: Sequence[str]) -> di
         if all(len(part.labels) for part in parts):
             found[name] = cross_validated_difference(parts, "accuracy")
     return found
+
+
+def _blended(folds: Sequence[FoldOutcomes], metric: Metric) -> _Estimate:
+    """Return the blend of both yardsticks whose variance is least."""
+    estimates = [
+        _Estimate.of([fold.blend(weight) for fold in folds], metric).corrected(
+            (1 - weight) * PROMISE, (1 - weight) * PROMISE_SPREAD
+        )
+        for weight in _WEIGHTS
+    ]
+    return min(estimates, key=lambda one: one.variance)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -229,14 +242,26 @@ class _Estimate:
             differences=tuple(self.each.tolist()),
         )
 
+    def chance(self) -> float | None:
+        """Return the probability of Student's t above 0."""
+        from scipy.stats import t
+
+        if self.by_image is None:
+            return None
+        if self.variance == 0:
+            return 0.5 if self.mean == 0 else float(self.mean > 0)
+        return float(t.cdf(self.mean / math.sqrt(self.variance), self._freedom(self.by_image)))
+
     def _quantile(self, by_image: float, confidence: float) -> float:
         from scipy.stats import t
 
+        return float(t.ppf((1 + confidence) / 2, self._freedom(by_image)))
+
+    def _freedom(self, by_image: float) -> float:
         uncertainty = by_image**2 / self.image_freedom
         if self.seed_freedom:
             uncertainty += self.by_seed**2 / self.seed_freedom
-        freedom = self.variance**2 / uncertainty if uncertainty > 0 else math.inf
-        return float(t.ppf((1 + confidence) / 2, freedom))
+        return self.variance**2 / uncertainty if uncertainty > 0 else math.inf
 
 
 def _variances(values: NDArray[np.float64], group: NDArray[np.intp], sizes: NDArray[np.intp]) -> NDArray[np.float64]:
