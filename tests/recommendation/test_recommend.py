@@ -94,6 +94,7 @@ def test_where_one_fold_cannot_tell_ways_apart_the_usual_one_is_measured_on_all(
     assert policy.gain.pairs == len({tuple(task["pair"].values()) for task in confirming})
     assert "too few images to tell ways" in " ".join(found["method"])
     assert ("your images are too few to tell ways apart" in policy.words) is not answer
+    assert "One fold could not tell ways apart" in (tmp_path / "advice" / "recommendation.html").read_text()
 
 
 def test_ratio_zero_wins_ties(few, oracle, world, tmp_path, monkeypatch):

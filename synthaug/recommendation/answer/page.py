@@ -81,9 +81,11 @@ def recommendation_page(found: Mapping[str, Any], rows: Sequence[Sequence[str]])
         page.pictures("Gain by class", [(class_bars(found["classes"]), caption)], smooth=True)
     page.table(
         "What was tried with samples",
-        ["setting", "augmentation (place)", "difference in the race, points", "pairs"],
+        ["setting", "augmentation (place)", "difference on the first fold, points", "pairs"],
         rows,
-        "The best of many looks better than it is: these differences chose the winner and are no expected gains.",
+        "The best of many looks better than it is: these differences chose the winner and are no expected gains."
+        if found["raced"]
+        else "One fold could not tell ways apart, so the usual one went on to all folds, whatever this difference is.",
         difference=False,
     )
     real = [
