@@ -2,9 +2,9 @@
 
 Two yardsticks see the same classifiers. Whether each image's class is found is what the user wants, but says little an
 image: a few hundred images tell accuracies apart by several points. The probability of the right class says more, as it
-moves on every image; the same difference stands out two to three times as clearly. But it also rises where samples only
-make a classifier less rash, so that it promises a little too much, and that is not the same everywhere. Both together
-give the gain: with few images mostly the probability, less what it promises too much, with many mostly what was found.
+moves on every image, and follows accuracy closely. But it also rises where samples only make a classifier less rash, so
+that it may promise a little too much, and that is not the same everywhere. Both together give the gain: with few images
+mostly the probability, less what it may promise too much, with many mostly what was found.
 """
 
 from __future__ import annotations
@@ -22,7 +22,10 @@ from synthaug.evaluation.statistics import PairedDifference
 Metric = Literal["balanced_accuracy", "accuracy"]
 
 PROMISE, PROMISE_SPREAD = 0.005, 0.005
-"""By how much the probability's gain exceeds that of the metric, and the spread of that (shares): half a point each."""
+"""By how much the probability's gain may exceed that of the metric, and the spread of that (shares): half a point each.
+
+From four cells; ``promise`` in benchmarks/results/recommendation.json says what it comes to over all that were run.
+"""
 
 _PRIOR_IMAGES = 2.0
 """Images that the usual variance counts for in a class; three images that agree by chance are not sure."""
