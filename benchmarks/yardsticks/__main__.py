@@ -131,20 +131,13 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def _print(found: Mapping[str, Any]) -> None:
-    table = Table(title="Points of balanced accuracy lost by choosing on so many images")
-    for column in (
-        "dataset",
-        "regime",
-        "seed",
-        *(f"{size} by {by}" for size in SIZES for by in (ACCURACY, PROBABILITY)),
-    ):
-        table.add_column(column, justify="right")
+    table = Table(title=f"Points of balanced accuracy lost by choosing on so many images, by {', '.join(YARDSTICKS)}")
+    for column in ("dataset", "regime", "seed", *map(str, SIZES)):
+        table.add_column(column, justify="left" if column in ("dataset", "regime") else "right")
     for row in [*found["rows"], {"dataset": "mean", "regime": "", "seed": "", "regret": found["mean_regret"]}]:
-        cells = [row["regret"].get(str(size), {}).get(by) for size in SIZES for by in YARDSTICKS]
-        table.add_row(
-            row["dataset"], row["regime"], str(row["seed"]),
-            *("" if value is None else f"{100 * value:.2f}" for value in cells),
-        )  # fmt: skip
+        cells = [row["regret"].get(str(size), {}) for size in SIZES]
+        words = [" ".join(f"{100 * cell[by]:.2f}" for by in YARDSTICKS if by in cell) for cell in cells]
+        table.add_row(row["dataset"], row["regime"], str(row["seed"]), *words)
     Console().print(table)
 
 

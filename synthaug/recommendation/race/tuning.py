@@ -1,7 +1,7 @@
 """The real-only arm is tuned first, and as hard as anything with samples: its best settings serve all candidates.
 
 Settings are chosen by what they find and by the probability of the right class (`synthaug.classifiers.calibration`)
-together, their mean: where few images validate, that chooses better than either (``benchmarks/yardsticks``).
+together, their mean: where few images validate, that loses less than accuracy alone (``benchmarks/yardsticks``).
 """
 
 from __future__ import annotations
