@@ -2,7 +2,8 @@
 
 The real-only arm is tuned this way, and what was chosen for it serves the arm with samples as well: a gain is never
 the tuning that only one arm had. The choice is by what is found and by the probability of the right class
-(`synthaug.classifiers.calibration`) together, their mean: where few images validate, that loses less than accuracy alone (``benchmarks/yardsticks``).
+(`synthaug.classifiers.calibration`) together, their mean: where few images validate, that loses less than accuracy
+alone (``benchmarks/yardsticks``).
 """
 
 from __future__ import annotations
