@@ -17,6 +17,7 @@ from benchmarks.downstream.regimes import Regime
 from benchmarks.downstream.tasks import Places, load_splits
 from synthaug.classifiers import fit_classifier, score
 from synthaug.classifiers.calibration import true_class_probability
+from synthaug.classifiers.scores import image_weights
 from synthaug.data import ImageDataset
 from synthaug.errors import ConfigError, DivergenceError
 from synthaug.evaluation import describe_environment
@@ -26,7 +27,6 @@ from synthaug.recommendation.bookkeeping.journal import Journal
 from synthaug.recommendation.candidates import curating
 from synthaug.recommendation.candidates.maker import GeneratorMaker
 from synthaug.recommendation.candidates.space import ClassSets
-from synthaug.recommendation.measuring.difference import image_weights
 from synthaug.storage import canonical_json, digest, read_json, write_json
 
 FORMAT = 5

@@ -21,9 +21,9 @@ from rich.table import Table
 from benchmarks.downstream.plan import Plan, Regime
 from benchmarks.downstream.tasks import Places, load_splits
 from synthaug.classifiers import fit_classifier, true_class_probability
+from synthaug.classifiers.scores import image_weights
 from synthaug.data import ImageDataset
 from synthaug.evaluation import describe_command, describe_environment
-from synthaug.recommendation.measuring.difference import image_weights
 from synthaug.recommendation.race.tuning import AUGMENTATIONS, LEARNING_RATES
 from synthaug.storage import canonical_json, digest, write_json
 

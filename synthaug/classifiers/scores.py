@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synthaug.errors import DataError
+
+Metric = Literal["balanced_accuracy", "accuracy"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,3 +64,11 @@ def score(predictions: NDArray[np.integer], labels: NDArray[np.integer], classes
         recall=recall,
         count=len(labels),
     )
+
+
+def image_weights(labels: NDArray[np.integer], metric: Metric) -> NDArray[np.float64]:
+    """Return what each image counts in a metric, (N,); the sum is 1."""
+    groups = labels if metric == "balanced_accuracy" else np.zeros_like(labels)
+    _, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    weights: NDArray[np.float64] = 1 / (len(sizes) * sizes[group])
+    return weights

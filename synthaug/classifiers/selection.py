@@ -16,7 +16,7 @@ import numpy as np
 
 from synthaug.classifiers.calibration import true_class_probability
 from synthaug.classifiers.classifier import fit_classifier
-from synthaug.classifiers.scores import score
+from synthaug.classifiers.scores import image_weights, score
 from synthaug.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -87,13 +87,13 @@ def tune_classifier(
     for split in range(splits):
         part, validation = train.split(1 - holdout, seed=seed + split)
         labels = np.asarray(validation.labels)
-        weights = 1 / np.bincount(labels)[labels]
+        weights = image_weights(labels, "balanced_accuracy")
         for place, candidate in enumerate(candidates):
             _, classifier = fit_classifier(part, seed=seed + split, **(settings | dict(candidate)))
             logits = classifier.dataset_logits(validation)
             believed = true_class_probability(logits, labels, weights)
             accuracies[place].append(score(logits.argmax(axis=1), labels, len(train.classes)).balanced_accuracy)
-            probabilities[place].append(float(np.average(believed, weights=weights)))
+            probabilities[place].append(float(weights @ believed))
     both = np.mean(accuracies, axis=1) + np.mean(probabilities, axis=1)
     return Choice(
         best=dict(candidates[int(both.argmax())]),

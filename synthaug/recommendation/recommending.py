@@ -9,13 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from synthaug.classifiers.scores import Metric
 from synthaug.data import ImageDataset
 from synthaug.errors import ConfigError, DataError, OutputExistsError
 from synthaug.generators import family_class
 from synthaug.recommendation.bookkeeping.clock import Clock
 from synthaug.recommendation.candidates.maker import SampleMaker
 from synthaug.recommendation.candidates.space import RATIOS
-from synthaug.recommendation.measuring.difference import Metric
 from synthaug.recommendation.policy import RecommendedPolicy
 from synthaug.recommendation.request import Request
 from synthaug.recommendation.search import Search

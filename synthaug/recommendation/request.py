@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+from synthaug.classifiers.scores import Metric
 from synthaug.config import Config
-from synthaug.recommendation.measuring.difference import Metric
 
 
 @dataclasses.dataclass(frozen=True)

@@ -136,7 +136,7 @@ class Answer:
             f"recommended only if that of {100 * request.confidence:g} % lies above 0.",
             "Gains are estimated from what was found and from the probability of the right class, which stands out "
             f"more clearly where images are few; of its gain {100 * PROMISE:g} ± {100 * PROMISE_SPREAD:g} points are "
-            "taken off, as it promises a little too much.",
+            "taken off, as it may promise a little too much.",
         ]
         if epochs < 5:
             lines.append(f"{epochs:.1f} epochs are few: with more minutes the answer may differ.")

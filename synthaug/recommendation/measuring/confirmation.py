@@ -11,10 +11,10 @@ import dataclasses
 import functools
 from collections.abc import Sequence
 
+from synthaug.classifiers.scores import Metric
 from synthaug.evaluation.statistics import PairedDifference
 from synthaug.recommendation.measuring.difference import (
     FoldOutcomes,
-    Metric,
     chance_of_gain,
     class_differences,
     cross_validated_difference,

@@ -12,14 +12,12 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from synthaug.classifiers.scores import Metric, image_weights
 from synthaug.evaluation.statistics import PairedDifference
-
-Metric = Literal["balanced_accuracy", "accuracy"]
 
 PROMISE, PROMISE_SPREAD = 0.005, 0.005
 """By how much the probability's gain may exceed that of the metric, and the spread of that (shares): half a point each.
@@ -76,14 +74,6 @@ class FoldOutcomes:
             )
         )
         return FoldScores(self.hits.labels, *arms)
-
-
-def image_weights(labels: NDArray[np.integer], metric: Metric) -> NDArray[np.float64]:
-    """Return what each image counts in a metric, (N,); the sum is 1."""
-    groups = labels if metric == "balanced_accuracy" else np.zeros_like(labels)
-    _, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-    weights: NDArray[np.float64] = 1 / (len(sizes) * sizes[group])
-    return weights
 
 
 def cross_validated_difference(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from synthaug.classifiers.calibration import true_class_probability
 from synthaug.classifiers.classifier import fit_classifier
-from synthaug.classifiers.scores import score
+from synthaug.classifiers.scores import Metric, image_weights, score
 from synthaug.classifiers.settings import ClassifierConfig
 from synthaug.data import ImageDataset
 from synthaug.errors import DivergenceError
@@ -19,7 +19,6 @@ from synthaug.recommendation.bookkeeping.clock import Clock
 from synthaug.recommendation.bookkeeping.journal import Journal
 from synthaug.recommendation.candidates.maker import SampleMaker
 from synthaug.recommendation.candidates.space import Candidate, ClassSets
-from synthaug.recommendation.measuring.difference import Metric, image_weights
 
 SAFETY = 1.25
 """Nothing is begun that would end late if it took this many times what it is expected to take."""
