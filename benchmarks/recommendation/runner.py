@@ -15,9 +15,7 @@ import yaml
 from benchmarks.downstream.plan import Plan, require_known
 from benchmarks.downstream.regimes import Regime
 from benchmarks.downstream.tasks import Places, load_splits
-from synthaug.classifiers import fit_classifier, score
-from synthaug.classifiers.calibration import true_class_probability
-from synthaug.classifiers.scores import image_weights
+from synthaug.classifiers import fit_classifier, judge
 from synthaug.data import ImageDataset
 from synthaug.errors import ConfigError, DivergenceError
 from synthaug.evaluation import describe_environment
@@ -169,12 +167,8 @@ def run_cell(
 
         def once(number: int) -> dict[str, Any]:
             _, classifier = fit_classifier(subset, seed=TEST_SEED + number, **arguments, **used)
-            logits, labels = classifier.dataset_logits(test), np.asarray(test.labels)
-            weights = image_weights(labels, "balanced_accuracy")
-            return {
-                "value": score(logits.argmax(axis=1), labels, len(test.classes)).balanced_accuracy,
-                "belief": float(weights @ true_class_probability(logits, labels, weights)),
-            }
+            judged = judge(classifier.dataset_logits(test), np.asarray(test.labels))
+            return {"value": judged.scores.balanced_accuracy, "belief": judged.probability}
 
         rows = [
             journal.once("test", {"setting": label, "number": number}, partial(once, number), "test")

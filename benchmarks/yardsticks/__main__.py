@@ -20,8 +20,7 @@ from rich.table import Table
 
 from benchmarks.downstream.plan import Plan, Regime
 from benchmarks.downstream.tasks import Places, load_splits
-from synthaug.classifiers import fit_classifier, true_class_probability
-from synthaug.classifiers.scores import image_weights
+from synthaug.classifiers import fit_classifier, judge
 from synthaug.data import ImageDataset
 from synthaug.evaluation import describe_command, describe_environment
 from synthaug.recommendation.race.tuning import AUGMENTATIONS, LEARNING_RATES
@@ -107,9 +106,9 @@ def regrets(logits: Mapping[str, NDArray[np.float32]], labels: NDArray[np.int64]
 
 def _scores(logits: Mapping[str, NDArray[np.float32]], labels: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
     """Return what each setting comes to by both yardsticks, classes counting alike."""
-    weights = image_weights(labels, "balanced_accuracy")
-    found = np.array([weights @ (one.argmax(axis=1) == labels) for one in logits.values()])
-    believed = np.array([weights @ true_class_probability(one, labels, weights) for one in logits.values()])
+    judged = [judge(one, labels) for one in logits.values()]
+    found = np.array([one.scores.balanced_accuracy for one in judged])
+    believed = np.array([one.probability for one in judged])
     return {ACCURACY: found, PROBABILITY: believed, BOTH: (found + believed) / 2}
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from synthaug.classifiers.augmentation import AUGMENTATIONS, Augmentation
 from synthaug.classifiers.calibration import temperature, true_class_probability
 from synthaug.classifiers.classifier import Classifier, fit_classifier, train_classifier
+from synthaug.classifiers.judgement import Judgement, judge
 from synthaug.classifiers.policy import Policy
 from synthaug.classifiers.scores import Scores, score
 from synthaug.classifiers.selection import Choice, tune_classifier
@@ -21,9 +22,11 @@ __all__ = [
     "Classifier",
     "ClassifierConfig",
     "ClassifierResult",
+    "Judgement",
     "Policy",
     "Scores",
     "fit_classifier",
+    "judge",
     "score",
     "temperature",
     "train_classifier",

@@ -66,9 +66,23 @@ def score(predictions: NDArray[np.integer], labels: NDArray[np.integer], classes
     )
 
 
-def image_weights(labels: NDArray[np.integer], metric: Metric) -> NDArray[np.float64]:
-    """Return what each image counts in a metric, (N,); the sum is 1."""
+def image_groups(labels: NDArray[np.integer], metric: Metric) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return which group each image is in, (N,), and the sizes of the groups, (G,); a metric is their mean.
+
+    For balanced accuracy these are the classes that occur, for accuracy all images are one.
+    """
     groups = labels if metric == "balanced_accuracy" else np.zeros_like(labels)
     _, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    return group, sizes
+
+
+def image_weights(labels: NDArray[np.integer], metric: Metric) -> NDArray[np.float64]:
+    """Return what each image counts in a metric, (N,); the sum is 1.
+
+    Example:
+        >>> image_weights(np.array([0, 0, 1]), "balanced_accuracy").tolist()
+        [0.25, 0.25, 0.5]
+    """
+    group, sizes = image_groups(labels, metric)
     weights: NDArray[np.float64] = 1 / (len(sizes) * sizes[group])
     return weights

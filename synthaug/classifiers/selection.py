@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from synthaug.classifiers.calibration import true_class_probability
 from synthaug.classifiers.classifier import fit_classifier
-from synthaug.classifiers.scores import image_weights, score
+from synthaug.classifiers.judgement import judge
 from synthaug.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -87,13 +86,11 @@ def tune_classifier(
     for split in range(splits):
         part, validation = train.split(1 - holdout, seed=seed + split)
         labels = np.asarray(validation.labels)
-        weights = image_weights(labels, "balanced_accuracy")
         for place, candidate in enumerate(candidates):
             _, classifier = fit_classifier(part, seed=seed + split, **(settings | dict(candidate)))
-            logits = classifier.dataset_logits(validation)
-            believed = true_class_probability(logits, labels, weights)
-            accuracies[place].append(score(logits.argmax(axis=1), labels, len(train.classes)).balanced_accuracy)
-            probabilities[place].append(float(weights @ believed))
+            found = judge(classifier.dataset_logits(validation), labels)
+            accuracies[place].append(found.scores.balanced_accuracy)
+            probabilities[place].append(found.probability)
     both = np.mean(accuracies, axis=1) + np.mean(probabilities, axis=1)
     return Choice(
         best=dict(candidates[int(both.argmax())]),

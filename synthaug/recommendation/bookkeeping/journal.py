@@ -11,7 +11,7 @@ from synthaug.storage import canonical_json, digest, read_json, write_json
 
 Task = dict[str, Any]
 
-FORMAT = 2
+FORMAT = 3
 """Part of every trial's name; a change of what a trial does raises it."""
 
 

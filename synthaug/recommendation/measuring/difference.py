@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from synthaug.classifiers.scores import Metric, image_weights
+from synthaug.classifiers.scores import Metric, image_groups, image_weights
 from synthaug.evaluation.statistics import PairedDifference
 
 PROMISE, PROMISE_SPREAD = 0.005, 0.005
@@ -193,8 +193,7 @@ class _Estimate:
         pieces = np.split(weights, np.cumsum([len(fold.labels) for fold in folds])[:-1])
         runs = [piece * fold for piece, fold in zip(pieces, differences, strict=True)]
         sums = [run.sum(axis=1) for run in runs]  # of each seed: what the fold adds to the whole
-        groups = labels if metric == "balanced_accuracy" else np.zeros_like(labels)
-        _, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+        group, sizes = image_groups(labels, metric)
         seeds = len(sums[0])
         by_image = None
         if len(labels) > len(sizes):

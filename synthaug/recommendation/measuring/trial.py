@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synthaug.classifiers.calibration import true_class_probability
 from synthaug.classifiers.classifier import fit_classifier
-from synthaug.classifiers.scores import Metric, image_weights, score
+from synthaug.classifiers.judgement import judge
+from synthaug.classifiers.scores import Metric
 from synthaug.classifiers.settings import ClassifierConfig
 from synthaug.data import ImageDataset
 from synthaug.errors import DivergenceError
@@ -173,13 +173,12 @@ class Trials:
                 **settings,
             )
             plain = result.to_dict()
-            logits, labels = classifier.dataset_logits(validation), np.asarray(validation.labels)
-            predictions = logits.argmax(axis=1)
-            beliefs = true_class_probability(logits, labels, image_weights(labels, self.metric))
+            judged = judge(classifier.dataset_logits(validation), np.asarray(validation.labels), self.metric)
             return {
-                "validation": score(predictions, labels, len(part.classes)).to_dict(),
-                "hits": np.packbits(predictions == labels).tobytes().hex(),
-                "beliefs": beliefs.astype("<f2").tobytes().hex(),
+                "validation": judged.scores.to_dict(),
+                "belief": judged.probability,
+                "hits": np.packbits(judged.hits).tobytes().hex(),
+                "beliefs": judged.beliefs.astype("<f2").tobytes().hex(),
                 **{name: plain[name] for name in ("synthetic_images", "images", "loss", "precision")},
             }
 
@@ -190,9 +189,14 @@ class Trials:
         bits = np.unpackbits(np.frombuffer(bytes.fromhex(found["hits"]), np.uint8), count=len(validation))
         scores = found["validation"]
         beliefs = np.frombuffer(bytes.fromhex(found["beliefs"]), "<f2").astype(np.float64)
-        belief = float(image_weights(np.asarray(validation.labels), self.metric) @ beliefs)
-        hits = bits.astype(bool)
-        return Outcome(scores[self.metric], belief, tuple(scores["recall"]), hits, beliefs, found["seconds"])
+        return Outcome(
+            value=scores[self.metric],
+            belief=found["belief"],
+            recall=tuple(scores["recall"]),
+            hits=bits.astype(bool),
+            beliefs=beliefs,
+            seconds=found["seconds"],
+        )
 
 
 def not_failed(trials: Trials, arm: str, measure: Callable[[], Outcome | None]) -> Outcome | None:
