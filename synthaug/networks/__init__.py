@@ -7,11 +7,15 @@ float vectors (B, size). Any image from 8×8 to 128×128 pixels fits, square or 
 from synthaug.networks.blocks import ClassEmbedding, ResidualBlock, pyramid, widths
 from synthaug.networks.decoders import Decoder
 from synthaug.networks.diffaugment import diff_augment
-from synthaug.networks.discriminators import Discriminator, ProjectionDiscriminator, make_discriminator
+from synthaug.networks.discriminators import (
+    Discriminator,
+    ProjectedDiscriminator,
+    ProjectionDiscriminator,
+    make_discriminator,
+)
 from synthaug.networks.encoders import SmallResNet, TimmEncoder, make_encoder
 from synthaug.networks.perceptual import PerceptualDistance
 from synthaug.networks.pretrained import PretrainedNetwork, load_pretrained
-from synthaug.networks.projected import ProjectedDiscriminator
 
 __all__ = [
     "ClassEmbedding",

@@ -6,8 +6,9 @@ what is known of the training images, `utility` trains classifiers, `verdicts` p
 
 from __future__ import annotations
 
-from synthaug.evaluation.assessment.assessing import Assessment, evaluate
+from synthaug.evaluation.assessment.assessing import evaluate
 from synthaug.evaluation.assessment.memorisation import Copy, Membership, Memorisation
+from synthaug.evaluation.assessment.record import Assessment
 from synthaug.evaluation.assessment.utility import Utility
 from synthaug.evaluation.assessment.verdicts import Finding
 

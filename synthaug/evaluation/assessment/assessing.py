@@ -20,8 +20,9 @@ from synthaug.evaluation.assessment.inputs import Reals, Samples, gather, open_s
 from synthaug.evaluation.assessment.memorisation import Memorisation, matched_rows, measure_memorisation
 from synthaug.evaluation.assessment.page import assessment_page, summary_table
 from synthaug.evaluation.assessment.pictures import Shown
-from synthaug.evaluation.assessment.utility import Utility, classifier_settings, measure_utility
-from synthaug.evaluation.assessment.verdicts import Finding, judge
+from synthaug.evaluation.assessment.record import Assessment
+from synthaug.evaluation.assessment.utility import classifier_settings, measure_utility
+from synthaug.evaluation.assessment.verdicts import judge
 from synthaug.evaluation.environment import describe_environment
 from synthaug.evaluation.quality import Fidelity, measure_fidelity, relative_sharpness
 from synthaug.networks.features import DEFAULT_NETWORK
@@ -33,47 +34,6 @@ if TYPE_CHECKING:
     from synthaug.data import ImageDataset
 
 JSON, PAGE = "evaluation.json", "evaluation.html"
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Assessment:
-    """What was measured.
-
-    Attributes:
-        findings: The answers in words, the most useful first.
-        fidelity: Samples against held-out images, or, without any, against training images; overall and by class.
-        reference: Training images against the same held-out images: what a perfect generator would reach.
-        sharpness: Of samples over that of real images.
-        memorisation: Copies, nearness and membership inference.
-        utility: Accuracy of classifiers; `None` where it was not asked for or nothing is held out.
-        missing: What could not be measured or should be minded, in words.
-        about: Command, versions, machine, data and settings.
-        out: The folder with ``evaluation.json`` and ``evaluation.html``.
-    """
-
-    findings: tuple[Finding, ...]
-    fidelity: Fidelity
-    reference: Fidelity | None
-    sharpness: float
-    memorisation: Memorisation
-    utility: Utility | None
-    missing: tuple[str, ...]
-    about: dict[str, Any]
-    out: Path
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return JSON-able values."""
-        return {
-            **self.about,
-            "findings": [finding.to_dict() for finding in self.findings],
-            "missing": list(self.missing),
-            "fidelity": self.fidelity.to_dict(),
-            "fidelity_of_real_images": None if self.reference is None else self.reference.to_dict(),
-            "sharpness": self.sharpness,
-            "utility": None if self.utility is None else self.utility.to_dict(),
-            "memorisation": self.memorisation.to_dict(),
-            "copies": [copy.to_dict() for copy in self.memorisation.copies],
-        }
 
 
 def evaluate(

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING
 
 from synthaug.evaluation.assessment.inputs import Reals, Samples
 from synthaug.evaluation.assessment.pictures import Shown, class_bars, extremes, feature_map, neighbours
+from synthaug.evaluation.assessment.record import Assessment
+from synthaug.evaluation.quality import Fidelity
 from synthaug.evaluation.report import Report
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-    from synthaug.evaluation.assessment.assessing import Assessment
-    from synthaug.evaluation.quality import Fidelity
 
 _MISSING = "–"
 _LISTED = 20

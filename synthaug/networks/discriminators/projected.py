@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from synthaug.networks.blocks import ClassEmbedding
-from synthaug.networks.discriminators import Discriminator
+from synthaug.networks.discriminators.base import Discriminator
 from synthaug.networks.pretrained import BUNDLED, load_pretrained
 
 _GROUP = 8
