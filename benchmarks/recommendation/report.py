@@ -12,7 +12,7 @@ from rich.table import Table
 from benchmarks.recommendation.runner import ALWAYS, NEVER, RECOMMENDED, WINNER
 from synthaug.errors import DataError
 from synthaug.evaluation import describe_environment, paired_difference
-from synthaug.recommendation.measuring.difference import PROMISE, PROMISE_SPREAD
+from synthaug.recommendation.measuring.difference import WORTH, WORTH_SPREAD
 from synthaug.storage import read_json, write_json
 
 MOST_LOSS = 0.003
@@ -53,33 +53,34 @@ def bolder_and_more_careful(records: Sequence[Mapping[str, Any]]) -> list[dict[s
     return found
 
 
-def promises(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Say by how much the probability of the right class gained more on test than balanced accuracy did.
+def worth(records: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Say what a point gained in the probability of the right class was worth in balanced accuracy, both on test.
 
-    Over all settings with samples of all cells that hold both; `synthaug.recommendation` takes `PROMISE` and
-    `PROMISE_SPREAD` for it. ``interval_widths`` are those of the expected gain over those of the gain by what was found
-    alone, one a cell with a confirmed winner.
+    By least squares through 0, over all settings with samples of all cells that hold both; ``spread`` is what is left,
+    noise of test included. `synthaug.recommendation` takes `WORTH` and `WORTH_SPREAD` for them. ``interval_widths`` are
+    those of the expected gain over those of the gain by what was found alone, one a cell with a confirmed winner.
     """
-    excess, probability, accuracy, widths = [], [], [], []
+    probability, accuracy, widths = [], [], []
     for result in (record["result"] for record in records):
         both = [result["expected_gain"], result.get("gain_of_hits")]
         if all(gain is not None and gain["low"] is not None for gain in both):
             widths.append((both[0]["high"] - both[0]["low"]) / (both[1]["high"] - both[1]["low"]))
         for name, belief in result.get("beliefs", {}).items():
-            if name == NEVER:
+            if name in (NEVER, WINNER):  # a winner is one of the others, or much like one
                 continue
             probability.append(float(np.mean(belief) - np.mean(result["beliefs"][NEVER])))
             accuracy.append(float(np.mean(result["values"][name]) - np.mean(result["values"][NEVER])))
-            excess.append(probability[-1] - accuracy[-1])
-    if len(excess) < 2:
-        return {"settings": len(excess)}
-    differ = np.std(probability) > 0 and np.std(accuracy) > 0
+    if len(probability) < 2 or not (np.std(probability) > 0 and np.std(accuracy) > 0):
+        return {"settings": len(probability)}
+    slope = float(np.dot(probability, accuracy) / np.dot(probability, probability))
     return {
-        "settings": len(excess),
-        "mean": float(np.mean(excess)),
-        "spread": float(np.std(excess, ddof=1)),
-        "correlation": float(np.corrcoef(probability, accuracy)[0, 1]) if differ else None,
-        "taken": {"mean": PROMISE, "spread": PROMISE_SPREAD},
+        "settings": len(probability),
+        "worth": slope,
+        "spread": float(
+            np.sqrt(np.square(np.subtract(accuracy, np.multiply(slope, probability))).sum() / (len(probability) - 1))
+        ),
+        "correlation": float(np.corrcoef(probability, accuracy)[0, 1]),
+        "taken": {"worth": WORTH, "spread": WORTH_SPREAD},
         "interval_widths": widths,
     }
 
@@ -130,7 +131,7 @@ def summarise(results: Path) -> dict[str, Any]:
         and overall[RECOMMENDED] > overall[NEVER]
         and overall[RECOMMENDED] > overall[ALWAYS],
         "at_confidence": bolder_and_more_careful(records),
-        "promise": promises(records),
+        "worth": worth(records),
         "task": records[0]["task"],
         **describe_environment(),
     }

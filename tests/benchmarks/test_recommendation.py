@@ -9,7 +9,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # benchmarks are run from the checkout, not installed
 
 from benchmarks.recommendation import runner
-from benchmarks.recommendation.report import bolder_and_more_careful, promises, summarise, write_report
+from benchmarks.recommendation.report import bolder_and_more_careful, summarise, worth, write_report
 from benchmarks.recommendation.runner import ALWAYS, NEVER, RECOMMENDED, WINNER, Benchmark, run
 from synthaug.classifiers import Classifier
 from synthaug.errors import ConfigError, DataError
@@ -84,16 +84,17 @@ def test_other_confidences_are_judged_by_what_the_winner_came_to_on_test():
     assert found[0.95]["worst"] > 0
 
 
-def test_what_the_probability_promises_too_much_is_told_from_all_settings():
-    values = {NEVER: [0.5], ALWAYS: [0.52, 0.54], WINNER: [0.4], RECOMMENDED: [0.5]}
-    beliefs = {NEVER: [0.3], ALWAYS: [0.34], WINNER: [0.22]}
+def test_what_a_point_of_the_probability_is_worth_is_told_from_all_settings():
+    values = {NEVER: [0.5], ALWAYS: [0.52, 0.54], "mix 1": [0.44], WINNER: [0.9], RECOMMENDED: [0.5]}
+    beliefs = {NEVER: [0.3], ALWAYS: [0.34], "mix 1": [0.22], WINNER: [0.2]}
     sure, unsure = {"low": 0.01, "high": 0.03}, {"low": -0.01, "high": 0.07}
     cell = {"values": values, "beliefs": beliefs, "expected_gain": sure, "gain_of_hits": unsure}
-    found = promises([{"result": cell}, {"result": {"values": values, "expected_gain": sure}}])
+    found = worth([{"result": cell}, {"result": {"values": values, "expected_gain": sure}}])
     assert found["interval_widths"] == pytest.approx([0.25])
     assert found["settings"] == 2
-    assert found["mean"] == pytest.approx((0.01 + 0.02) / 2)
+    assert (found["worth"], found["spread"]) == (pytest.approx(0.75), pytest.approx(0))
     assert found["correlation"] == pytest.approx(1)
+    assert worth([{"result": {**cell, "beliefs": {NEVER: [0.3]}}}]) == {"settings": 0}
 
 
 def test_what_cannot_be_run_or_reported_is_refused(plan, tmp_path):

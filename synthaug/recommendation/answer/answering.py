@@ -17,7 +17,7 @@ from synthaug.recommendation.bookkeeping.clock import Clock
 from synthaug.recommendation.candidates.maker import SampleMaker
 from synthaug.recommendation.candidates.space import Candidate, ClassSets
 from synthaug.recommendation.measuring.confirmation import LEAST_SEEDS, Confirmed
-from synthaug.recommendation.measuring.difference import PROMISE, PROMISE_SPREAD
+from synthaug.recommendation.measuring.difference import WORTH, WORTH_SPREAD
 from synthaug.recommendation.policy import RecommendedPolicy
 from synthaug.recommendation.race.halving import Race
 from synthaug.recommendation.race.tuning import Tuned
@@ -135,8 +135,8 @@ class Answer:
             "Interval: Student's t over images (Bayle et al. 2020) with the variance between seeds added. Samples are "
             f"recommended only if that of {100 * request.confidence:g} % lies above 0.",
             "Gains are estimated from what was found and from the probability of the right class, which stands out "
-            f"more clearly where images are few; of its gain {100 * PROMISE:g} ± {100 * PROMISE_SPREAD:g} points are "
-            "taken off, as it may promise a little too much.",
+            f"more clearly where images are few; a point of it is worth {WORTH:g} of a point, to within "
+            f"{100 * WORTH_SPREAD:g} points.",
         ]
         if epochs < 5:
             lines.append(f"{epochs:.1f} epochs are few: with more minutes the answer may differ.")
