@@ -1,4 +1,4 @@
-"""The README's summary: every cell by the same four ways to use samples, none of them picked by its result."""
+"""The README's summary: every cell by the same ways to use samples, none of them picked by its result."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ BEGIN, END = "<!-- downstream: drawn by its report command -->", "<!-- /downstre
 WAYS = (
     ("diffusion, added", "diffusion", "add"),
     ("diffusion, replacing 0.3", "diffusion", "replace 0.3"),
+    ("diffusion, mixed", "diffusion", "mix 0.5"),
     ("VAE, added", "vae", "add"),
     ("VAE, replacing 0.3", "vae", "replace 0.3"),
+    ("VAE, mixed", "vae", "mix 0.5"),
 )
 
 
