@@ -57,4 +57,4 @@ def test_a_bolder_user_takes_a_gain_that_is_likely_but_not_sure():
     recommended, words = ask(confidence=0.8, sure=0.004)
     assert recommended
     assert words.startswith("Yes: add 1× VAE samples: +2.0 ± 2.5 points of accuracy.")
-    assert "80 % is sure, not 95 %" in words
+    assert "It gains with a chance of 91 %." in words

@@ -139,7 +139,7 @@ def answer(
             f"{100 * confidence:g} % interval includes 0"
             f"{'' if chance is None else f'; it gains with a chance of {100 * chance:.0f} %'}. {alone}"
         )
-    doubt = "" if gain.low > 0 else f" Of that {100 * confidence:g} % is sure, not {100 * gain.confidence:g} %."
+    doubt = "" if gain.low > 0 or chance is None else f" It gains with a chance of {100 * chance:.0f} %."
     return True, (f"Yes: {words}: {plus_minus(gain)} of {measure}.{doubt} {class_words(gains)}".strip())
 
 
