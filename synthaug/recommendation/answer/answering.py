@@ -116,9 +116,9 @@ class Answer:
                 f"was measured against real images alone on all folds, {self._confirming()}."
             )
         return (
-            f"Then {self.tried} {'way' if self.tried == 1 else 'ways'} to use samples, on the same fold, as differences "
-            "from real images alone of the same seed; ratio 0 wins ties. A winner is measured against real images alone on the other folds, whose "
-            f"images chose nothing, {self._confirming()}."
+            f"Then {self.tried} {'way' if self.tried == 1 else 'ways'} to use samples, on the same fold, as "
+            "differences from real images alone of the same seed; ratio 0 wins ties. A winner is measured against real "
+            f"images alone on the other folds, whose images chose nothing, {self._confirming()}."
         )
 
     def method(self) -> list[str]:
