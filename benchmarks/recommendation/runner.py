@@ -27,7 +27,7 @@ from synthaug.recommendation.candidates.maker import GeneratorMaker
 from synthaug.recommendation.candidates.space import ClassSets
 from synthaug.storage import canonical_json, digest, read_json, write_json
 
-FORMAT = 5
+FORMAT = 6
 NEVER, ALWAYS, RECOMMENDED = "never", "always", "recommended"
 WINNER = "winner of the race"
 """Also where it was not recommended, as it could not be confirmed: that is where a no may be wrong."""
@@ -45,9 +45,6 @@ def settings(family: str = "vae") -> dict[str, Candidate]:
         ALWAYS: Candidate(family, curated=curated, ratio=1, mode="add"),
         "replace 0.33": Candidate(family, ratio=0.5, mode="replace"),
         "mix 1": Candidate(family, ratio=1, mode="mix"),
-        "mix 1, curated": Candidate(family, curated=curated, ratio=1, mode="mix"),
-        "weight 0.3, 4": Candidate(family, curated=curated, ratio=4, mode="weight"),
-        "add 1 to the hardest": Candidate(family, curated=curated, ratio=1, mode="add", classes="hardest"),
     }
 
 
@@ -180,8 +177,6 @@ def run_cell(
     def with_samples(label: str, candidate: Candidate, used: Mapping[str, Any]) -> list[float]:
         """Do it with a candidate's samples; where there are no such classes, or training fails, it is never."""
         names = sets.names(candidate.classes)
-        if candidate.classes != "all" and names is None:
-            return found[NEVER]
         try:
             return values(
                 label, {"bank": maker.bank(subset, candidate, names), "policy": candidate.policy(names)}, used
@@ -190,15 +185,19 @@ def run_cell(
             return found[NEVER]
 
     found = {NEVER: values(NEVER, {}, base)}
-    for label, candidate in settings(families[0]).items():
+    fixed = settings(families[0])
+    for label, candidate in fixed.items():
         found[label] = with_samples(label, candidate, base)
+    winner = advice["winner"] and Candidate.from_dict(advice["winner"])
+    alike = [label for label, one in fixed.items() if one == winner and policy.classifier == base]
     if policy.recommended:
         samples = {"bank": policy.bank, "policy": policy.policy}
-        found[WINNER] = found[RECOMMENDED] = values(RECOMMENDED, samples, policy.classifier)
+        found[WINNER] = values(RECOMMENDED, samples, policy.classifier)
+    elif alike:
+        found[WINNER] = found[alike[0]]
     else:
-        winner = advice["winner"] and Candidate.from_dict(advice["winner"])
         found[WINNER] = with_samples(WINNER, winner, policy.classifier) if winner else found[NEVER]
-        found[RECOMMENDED] = found[NEVER]
+    found[RECOMMENDED] = found[WINNER] if policy.recommended else found[NEVER]
     return {
         "values": found,
         "beliefs": beliefs,
@@ -206,4 +205,5 @@ def run_cell(
         "words": policy.words,
         "expected_gain": None if policy.gain is None else policy.gain.to_dict(),
         "gain_of_hits": advice["gain_of_hits"],
+        "chance": advice["chance"],
     }

@@ -49,9 +49,9 @@ _CHOOSING_FOLD = 0
 _LONG = 600.0
 _FEW_CANDIDATES = 4
 _EPOCHS, _LEAST_STEPS, _MOST_STEPS = 40, 400, 3000
-_APART, _FAR = 0.02, 3
-"""Half of an interval above which a fold cannot tell ways apart, as they differ by one to three points (shares), and
-how many times that a difference must be to be plain all the same."""
+_APART, _FAR = 0.01, 3
+"""Half of an interval above which a fold cannot tell ways apart, as most differ by a point or two (shares), and how
+many times that a difference must be to be plain all the same."""
 _LEAST_CURATION = 60
 """Steps below which the classifiers that curation asks know too little."""
 

@@ -174,15 +174,15 @@ def candidates(
         return []
     half, one = (min(offered, key=lambda ratio: abs(ratio - wanted)) for wanted in (0.5, 1))
     some = sets.available[1] if len(sets.available) > 1 else "all"
-    # First what gained most often beside tuned augmentation: real images mixed with samples, and a third of each batch
-    # as the generator draws it (benchmarks/results/downstream/summary.json). Else curated where there is time for it:
-    # samples of a generator that had little time cost a classifier five points on average as they came, and about
-    # nothing when curated (benchmarks/results/recommendation_4_minutes.json); but where samples are right anyway,
-    # curation took a point of their gain away (benchmarks/results/curation.json).
+    # First what gained most often beside tuned augmentation: real images mixed with samples, and a third of each batch,
+    # both as the generator draws them (benchmarks/results/downstream/summary.json). Curated samples, mixed, gained a
+    # point less (benchmarks/results/recommendation.json). Samples that are added are curated where there is time for
+    # it: of a generator that had little time they cost a classifier five points on average as they came, and about
+    # nothing when curated (benchmarks/results/recommendation_4_minutes.json).
     usual: list[dict[str, Any]] = [
-        {"mode": "mix"},
-        {"mode": "replace", "ratio": half, "curated": False},
         {"mode": "mix", "curated": False},
+        {"mode": "replace", "ratio": half, "curated": False},
+        {"mode": "mix"},
         {"mode": "add"},
         {"mode": "replace"},
         {"mode": "add", "classes": some},
