@@ -56,6 +56,7 @@ class Benchmark:
         datasets: Plans of the downstream benchmark, of which dataset, test and regimes are used.
         minutes: Of each recommendation.
         seeds: Subsets of each dataset and regime.
+        first_seed: Of the first of them.
         test_seeds: Classifiers that each value on test is the mean of.
         classifier: Model, and settings that are not tuned.
         options: Further arguments of `synthaug.recommend`.
@@ -67,6 +68,7 @@ class Benchmark:
     test_seeds: int
     classifier: dict[str, Any]
     options: dict[str, Any]
+    first_seed: int = 0
 
     @classmethod
     def read(cls, path: Path, data: Path | None = None, **overrides: Any) -> Benchmark:
@@ -81,7 +83,7 @@ class Benchmark:
 
     def cells(self) -> Iterator[tuple[Plan, str, int]]:
         """Yield dataset, regime and seed of each cell; one seed of all of them before the next."""
-        for seed in range(self.seeds):
+        for seed in range(self.first_seed, self.first_seed + self.seeds):
             for plan in self.datasets:
                 for regime in plan.regimes:
                     yield plan, regime, seed

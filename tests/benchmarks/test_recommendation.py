@@ -68,6 +68,11 @@ def test_a_cell_is_run_once_and_test_is_read_once_a_setting(plan, tmp_path, monk
     assert (tmp_path / "summary.json").is_file()
 
 
+def test_subsets_are_counted_from_the_first_one_asked_for(plan):
+    benchmark = dataclasses.replace(Benchmark.read(plan), seeds=2, first_seed=3)
+    assert [(regime, seed) for _, regime, seed in benchmark.cells()] == [("few-shot:4", 3), ("few-shot:4", 4)]
+
+
 def test_other_confidences_are_judged_by_what_the_winner_came_to_on_test():
     def cell(mean, low, winner):
         gain = None if mean is None else {"mean": mean, "low": low, "confidence": 0.95}
