@@ -176,9 +176,9 @@ def candidates(
     some = sets.available[1] if len(sets.available) > 1 else "all"
     # First what gained most often beside tuned augmentation: real images mixed with samples, and a third of each batch,
     # both as the generator draws them (benchmarks/results/downstream/summary.json). Curated samples, mixed, gained a
-    # point less (benchmarks/results/recommendation.json). Samples that are added are curated where there is time for
-    # it: of a generator that had little time they cost a classifier five points on average as they came, and about
-    # nothing when curated (benchmarks/results/recommendation_4_minutes.json).
+    # point less (benchmarks/results/recommendation_curated.json). Samples that are added are curated where there is
+    # time for it: of a generator that had little time they cost a classifier five points on average as they came, and
+    # about nothing when curated (benchmarks/results/recommendation_4_minutes.json).
     usual: list[dict[str, Any]] = [
         {"mode": "mix", "curated": False},
         {"mode": "replace", "ratio": half, "curated": False},

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from synthaug.classifiers.scores import Metric, image_groups, image_weights
 from synthaug.evaluation.statistics import PairedDifference
 
-WORTH, WORTH_SPREAD = 0.75, 0.005
+WORTH, WORTH_SPREAD = 0.8, 0.006
 """What a point of the probability's gain is worth in points of the metric, and by how much that may be off (a share).
 
-Both are rounded from ``worth`` in benchmarks/results/recommendation.json, gains on test images by either yardstick.
+Both are rounded from ``worth`` in benchmarks/results/recommendation_curated.json: gains on test by either yardstick.
 """
 
 _PRIOR_IMAGES = 2.0
