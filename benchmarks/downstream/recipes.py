@@ -72,7 +72,7 @@ def make_bank(
     if generator is None:
         raise ConfigError(f"a bank by {kind}: expected a generator, but the recipe names none.")
     if kind == "vary":
-        from synthaug.latent.variation_bank import variation_bank
+        from synthaug.latent.varying.bank import variation_bank
 
         per_image = max(1, round(per_class * len(subset.classes) / len(subset)))
         return variation_bank(
@@ -95,7 +95,7 @@ def make_bank(
 
 def _swapped(generator: synthaug.Generator, subset: ImageDataset, per_class: int, seed: int) -> SampleBank:
     """Give images of all other classes, the common ones most often, each class in turn."""
-    from synthaug.latent.edit import swap_class
+    from synthaug.latent.editing.edit import swap_class
 
     random = np.random.default_rng(seed)
     labels = np.asarray(subset.labels)

@@ -23,8 +23,8 @@ from sklearn.neighbors import NearestNeighbors
 from synthaug.data import ImageDataset
 from synthaug.evaluation import describe_command, describe_environment
 from synthaug.grids import save_picture
-from synthaug.latent.anomalies import AnomalyDetector
-from synthaug.latent.anomaly_report import AnomalyReport
+from synthaug.latent.anomalies.detector import AnomalyDetector
+from synthaug.latent.anomalies.report import AnomalyReport
 from synthaug.networks.features import extract_features
 from synthaug.storage import write_json
 

@@ -12,8 +12,8 @@ from rich.table import Table
 
 from synthaug.evaluation import describe_command, describe_environment
 from synthaug.grids import row_grid, save_picture
-from synthaug.latent.codecs import compare_codecs
-from synthaug.latent.compress import compress
+from synthaug.latent.compressing.codecs import compare_codecs
+from synthaug.latent.compressing.compress import compress
 from synthaug.latent.inputs import dataset_labels, load_source
 from synthaug.sampling import load_generator
 from synthaug.storage import new_file, write_json

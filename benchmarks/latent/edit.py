@@ -13,7 +13,7 @@ from rich.table import Table
 from sklearn.neighbors import KNeighborsClassifier
 
 from synthaug.evaluation import describe_command, describe_environment
-from synthaug.latent.edit import swap_class
+from synthaug.latent.editing.edit import swap_class
 from synthaug.latent.inputs import load_source, relabelled
 from synthaug.sampling import load_generator
 from synthaug.storage import write_json

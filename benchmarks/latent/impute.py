@@ -17,8 +17,8 @@ from synthaug.data import ImageDataset
 from synthaug.evaluation import describe_command, describe_environment
 from synthaug.generators import Generator
 from synthaug.grids import save_picture
-from synthaug.latent.imputation_scores import missing_psnr, score_imputation, simple_fills
-from synthaug.latent.impute import Imputation, impute
+from synthaug.latent.imputing.impute import Imputation, impute
+from synthaug.latent.imputing.scores import missing_psnr, score_imputation, simple_fills
 from synthaug.latent.inputs import dataset_labels, load_source
 from synthaug.sampling import load_generator
 from synthaug.storage import write_json

@@ -18,8 +18,8 @@ from rich.table import Table
 from synthaug.evaluation import describe_command, describe_environment
 from synthaug.generators import Generator
 from synthaug.grids import save_picture
-from synthaug.latent.comparison import Comparison, compare_denoising, compare_upscaling
 from synthaug.latent.inputs import dataset_labels, load_source
+from synthaug.latent.restoring.comparison import Comparison, compare_denoising, compare_upscaling
 from synthaug.sampling import load_generator
 from synthaug.storage import write_json
 

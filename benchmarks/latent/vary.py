@@ -19,7 +19,7 @@ from synthaug.classifiers.classifier import Classifier, fit_classifier
 from synthaug.evaluation import describe_command, describe_environment
 from synthaug.grids import row_grid, save_picture
 from synthaug.latent.inputs import dataset_labels, load_source
-from synthaug.latent.vary import Variation, Varier
+from synthaug.latent.varying.vary import Variation, Varier
 from synthaug.sampling import load_generator
 from synthaug.storage import write_json
 

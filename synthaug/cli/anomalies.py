@@ -50,8 +50,8 @@ def run(
     from synthaug.errors import ConfigError
     from synthaug.generators import family_class, save
     from synthaug.grids import save_picture
-    from synthaug.latent.anomalies import AnomalyDetector
-    from synthaug.latent.anomaly_report import AnomalyReport
+    from synthaug.latent.anomalies.detector import AnomalyDetector
+    from synthaug.latent.anomalies.report import AnomalyReport
     from synthaug.sampling import load_generator
     from synthaug.storage import new_directory, write_json
     from synthaug.training import TrainingConfig

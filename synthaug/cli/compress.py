@@ -32,11 +32,11 @@ def run(
     """
     from synthaug.errors import ConfigError
     from synthaug.grids import row_grid, save_picture
-    from synthaug.latent.codecs import compare_codecs
-    from synthaug.latent.comparison import png_files
-    from synthaug.latent.compress import Compressed
-    from synthaug.latent.compress import compress as compress_images
+    from synthaug.latent.compressing.codecs import compare_codecs
+    from synthaug.latent.compressing.compress import Compressed
+    from synthaug.latent.compressing.compress import compress as compress_images
     from synthaug.latent.inputs import choose_images, read_labelled
+    from synthaug.latent.restoring.comparison import png_files
     from synthaug.sampling import load_generator
     from synthaug.storage import new_directory, write_json
 

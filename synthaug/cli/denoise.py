@@ -42,9 +42,9 @@ def run(
     """
     from synthaug.errors import ConfigError
     from synthaug.grids import row_grid, save_picture
-    from synthaug.latent.comparison import OURS, compare_denoising, png_files
     from synthaug.latent.inputs import choose_images, read_images
-    from synthaug.latent.restore import denoise
+    from synthaug.latent.restoring.comparison import OURS, compare_denoising, png_files
+    from synthaug.latent.restoring.restore import denoise
     from synthaug.sampling import load_generator
     from synthaug.storage import new_directory, write_json
 

@@ -72,8 +72,8 @@ def run(
     gen = load_generator(generator, device)
     labels = parse_labels(label, gen.classes)
     if make_direction is not None:
-        from synthaug.latent.attributes import attribute_groups, group_images
-        from synthaug.latent.directions import attribute_direction
+        from synthaug.latent.editing.attributes import attribute_groups, group_images
+        from synthaug.latent.editing.directions import attribute_direction
         from synthaug.storage import refuse_existing
 
         refuse_existing(make_direction, overwrite, "--make-direction")
@@ -93,7 +93,7 @@ def run(
 
     from synthaug.grids import save_picture
     from synthaug.images import encode_pngs
-    from synthaug.latent.edit_sheet import along, swapped, with_style
+    from synthaug.latent.editing.sheet import along, swapped, with_style
     from synthaug.latent.inputs import choose_images
     from synthaug.storage import new_directory
 

@@ -44,7 +44,7 @@ def run(
     The generator's sampling settings are flags too: --steps 4 makes diffusion quicker.
     """
     from synthaug.grids import save_picture
-    from synthaug.latent.impute import impute
+    from synthaug.latent.imputing.impute import impute
     from synthaug.latent.inputs import choose_images
     from synthaug.sampling import load_generator
     from synthaug.storage import new_directory

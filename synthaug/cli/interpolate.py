@@ -44,7 +44,7 @@ def run(
     from synthaug.errors import ConfigError
     from synthaug.grids import save_animation, save_picture
     from synthaug.latent.inputs import load_source
-    from synthaug.latent.interpolate import Interpolation, interpolate, interpolate_samples, pairs_of
+    from synthaug.latent.interpolating.interpolate import Interpolation, interpolate, interpolate_samples, pairs_of
     from synthaug.sampling import load_generator
     from synthaug.storage import new_directory
 

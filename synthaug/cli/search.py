@@ -49,8 +49,8 @@ def run(
     from synthaug.evaluation import ClassifierConfig, fit_classifier
     from synthaug.grids import save_picture
     from synthaug.latent.inputs import load_source, relabelled
-    from synthaug.latent.scores import classifier_uncertainty, find_score, keeps_label
-    from synthaug.latent.search import search
+    from synthaug.latent.searching.scores import classifier_uncertainty, find_score, keeps_label
+    from synthaug.latent.searching.search import search
     from synthaug.sampling import load_generator
     from synthaug.storage import new_directory
 

@@ -38,9 +38,9 @@ def run(
     Give image files, or --source. Images are brought to the generator's size divided by --factor first.
     """
     from synthaug.grids import row_grid, save_picture
-    from synthaug.latent.comparison import OURS, compare_upscaling, png_files
     from synthaug.latent.inputs import choose_images, read_images
-    from synthaug.latent.restore import enlarge, reader_of_small, upscale
+    from synthaug.latent.restoring.comparison import OURS, compare_upscaling, png_files
+    from synthaug.latent.restoring.restore import enlarge, reader_of_small, upscale
     from synthaug.sampling import load_generator
     from synthaug.storage import new_directory, write_json
 

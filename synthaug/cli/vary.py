@@ -48,8 +48,8 @@ def run(
     from synthaug.errors import ConfigError
     from synthaug.grids import save_picture, to_image
     from synthaug.latent.inputs import load_source, read_images, require_encoder
-    from synthaug.latent.variation_bank import variation_bank
-    from synthaug.latent.vary import variation_picture, vary
+    from synthaug.latent.varying.bank import variation_bank
+    from synthaug.latent.varying.vary import variation_picture, vary
     from synthaug.sampling import load_generator
     from synthaug.storage import new_directory
 
@@ -97,7 +97,7 @@ def _picture(data: ImageDataset, bank: SampleBank, per_image: int) -> Image.Imag
     """Draw the first images of the classes, one a class and then again, beside their variants."""
     import numpy as np
 
-    from synthaug.latent.vary import variation_picture
+    from synthaug.latent.varying.vary import variation_picture
 
     by_class = [np.flatnonzero(data.labels == label)[:_MOST_SHOWN] for label in range(len(data.classes))]
     ranks = [(rank, label, row) for label, rows in enumerate(by_class) for rank, row in enumerate(rows.tolist())]

@@ -294,7 +294,7 @@ def test_swapped_images_come_from_other_classes_with_their_class_changed(monkeyp
         seen.append((to, labels.tolist()))
         return images
 
-    monkeypatch.setattr("synthaug.latent.edit.swap_class", swap_class)
+    monkeypatch.setattr("synthaug.latent.editing.edit.swap_class", swap_class)
     subset = Regime.parse("long-tail:8@16").subset(ImageDataset.load("digits"), 0)
     bank = make_bank({"swap": True, "generator": "any", "per_class": 30}, subset, object(), tmp_path / "bank", 0)
     assert bank.counts.tolist() == [30] * 10

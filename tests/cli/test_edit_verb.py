@@ -8,8 +8,8 @@ from calling import call
 from PIL import Image
 
 from synthaug.generators import load
-from synthaug.latent.directions import Direction
-from synthaug.latent.edit import apply, swap_class
+from synthaug.latent.editing.directions import Direction
+from synthaug.latent.editing.edit import apply, swap_class
 
 CLASSES = [str(digit) for digit in range(10)]
 

@@ -9,7 +9,7 @@ from calling import call
 from PIL import Image
 
 from synthaug.generators import load, make_generator, save
-from synthaug.latent.impute import impute
+from synthaug.latent.imputing.impute import impute
 
 CLASSES = [str(digit) for digit in range(10)]
 HIDDEN = np.zeros((8, 8), dtype=bool)

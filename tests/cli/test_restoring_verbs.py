@@ -10,7 +10,7 @@ from calling import call
 from PIL import Image
 
 import synthaug
-from synthaug.latent.restore import shrink
+from synthaug.latent.restoring.restore import shrink
 
 CLASSES = [str(digit) for digit in range(10)]
 

@@ -13,8 +13,8 @@ import synthaug
 from synthaug.cli import vary as verb
 from synthaug.data import ImageDataset
 from synthaug.generators import make_generator, save
-from synthaug.latent.variation_bank import variation_bank
-from synthaug.latent.vary import vary
+from synthaug.latent.varying.bank import variation_bank
+from synthaug.latent.varying.vary import vary
 from synthaug.sampling import SampleBank
 
 CLASSES = [str(digit) for digit in range(10)]

@@ -19,7 +19,7 @@ from torchvision.transforms import v2
 from synthaug.data import ImageDataset
 from synthaug.errors import ConfigError, DataError, FormatError, LabelError
 from synthaug.generators import make_generator, save
-from synthaug.latent.variation_bank import variation_bank
+from synthaug.latent.varying.bank import variation_bank
 
 CLASSES = ["boot", "sneaker", "bag"]
 OPTIONS = {"width": 8, "latent_dim": 4, "class_dim": 4, "components": 1}

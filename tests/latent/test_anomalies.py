@@ -10,8 +10,8 @@ from sklearn.exceptions import NotFittedError
 from synthaug.data import ImageDataset
 from synthaug.errors import ConfigError, DataError
 from synthaug.generators import make_generator
-from synthaug.latent.anomalies import AnomalyDetector
-from synthaug.latent.anomaly_report import AnomalyReport
+from synthaug.latent.anomalies.detector import AnomalyDetector
+from synthaug.latent.anomalies.report import AnomalyReport
 
 SETTINGS = {"width": 8, "latent_dim": 4, "class_dim": 2, "components": 1, "batch_size": 32, "learning_rate": 3e-3}
 

@@ -7,8 +7,8 @@ import pytest
 
 from synthaug.errors import ConfigError, DataError, FormatError, OutputExistsError
 from synthaug.generators import make_generator
-from synthaug.latent.codecs import compare_codecs
-from synthaug.latent.compress import Compressed, compress
+from synthaug.latent.compressing.codecs import compare_codecs
+from synthaug.latent.compressing.compress import Compressed, compress
 
 
 @pytest.fixture(scope="module")

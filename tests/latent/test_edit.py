@@ -15,10 +15,10 @@ from synthaug.errors import ConfigError, DataError, FormatError, LabelError
 from synthaug.generators import make_generator
 from synthaug.generators.base import Posterior
 from synthaug.images import encode_png
-from synthaug.latent.attributes import attribute_groups, group_images
-from synthaug.latent.directions import Direction, attribute_direction
-from synthaug.latent.edit import apply, edit, swap_class
-from synthaug.latent.style import transfer_style
+from synthaug.latent.editing.attributes import attribute_groups, group_images
+from synthaug.latent.editing.directions import Direction, attribute_direction
+from synthaug.latent.editing.edit import apply, edit, swap_class
+from synthaug.latent.editing.style import transfer_style
 
 OPTIONS = {"width": 4, "latent_dim": 4, "class_dim": 2, "components": 1}
 CLASSES = ("boot", "sneaker")
@@ -147,7 +147,7 @@ def test_style_of_vectors_is_the_code_and_of_maps_the_statistics(linear) -> None
 
 
 def test_style_of_maps_has_the_statistics_of_the_other_image() -> None:
-    from synthaug.latent.style import _with_statistics
+    from synthaug.latent.editing.style import _with_statistics
 
     random = np.random.Generator(np.random.Philox(key=0))
     content, style = (random.normal(scale, scale, (2, 3, 4, 4)).astype(np.float32) for scale in (1, 3))

@@ -9,9 +9,9 @@ from PIL import Image
 
 from synthaug.errors import ConfigError, DataError, LabelError
 from synthaug.generators import make_generator
-from synthaug.latent.imputation_scores import missing_psnr, score_imputation, simple_fills
-from synthaug.latent.impute import Imputation, impute
-from synthaug.latent.masks import read_masked
+from synthaug.latent.imputing.impute import Imputation, impute
+from synthaug.latent.imputing.masks import read_masked
+from synthaug.latent.imputing.scores import missing_psnr, score_imputation, simple_fills
 
 CLASSES = ("boot", "sneaker")
 HIDDEN = np.zeros((8, 8), dtype=bool)

@@ -7,7 +7,7 @@ import pytest
 
 from synthaug.errors import ConfigError, DataError, LabelError
 from synthaug.generators import make_generator, save
-from synthaug.latent.interpolate import between, interpolate, interpolate_samples, lies_on_shell, pairs_of
+from synthaug.latent.interpolating.interpolate import between, interpolate, interpolate_samples, lies_on_shell, pairs_of
 
 
 @pytest.mark.parametrize("mode", ["linear", "spherical"])

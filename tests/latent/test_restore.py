@@ -7,10 +7,10 @@ import pytest
 
 from synthaug.errors import ConfigError, DataError
 from synthaug.generators import make_generator
-from synthaug.latent.classical import NonLocalMeans, tune_non_local_means
-from synthaug.latent.comparison import add_noise, compare_denoising, compare_upscaling
 from synthaug.latent.quality import psnr, ssim
-from synthaug.latent.restore import denoise, enlarge, estimate_noise, reader_of_small, shrink, upscale
+from synthaug.latent.restoring.classical import NonLocalMeans, tune_non_local_means
+from synthaug.latent.restoring.comparison import add_noise, compare_denoising, compare_upscaling
+from synthaug.latent.restoring.restore import denoise, enlarge, estimate_noise, reader_of_small, shrink, upscale
 
 TINY = {"width": 8, "latent_dim": 6, "class_dim": 4, "components": 2}
 
@@ -81,7 +81,7 @@ def test_shrinking_the_enlarged_gives_the_input(trained, images, factor, steps):
 
 
 def test_fitting_codes_comes_nearer_to_what_was_seen(trained, images):
-    from synthaug.latent.restore import fit_codes
+    from synthaug.latent.restoring.restore import fit_codes
 
     start = np.zeros((len(images), trained.latent_size), np.float32)
     fitted = fit_codes(trained, images.images, images.labels, start, lambda made: made, steps=20)

@@ -9,7 +9,7 @@ import torch
 from synthaug.errors import ConfigError, LabelError
 from synthaug.evaluation import fit_classifier
 from synthaug.generators import make_generator
-from synthaug.latent.scores import (
+from synthaug.latent.searching.scores import (
     BlackBox,
     brightness,
     classifier_uncertainty,
@@ -18,7 +18,7 @@ from synthaug.latent.scores import (
     property_predictor,
     stroke_width,
 )
-from synthaug.latent.search import search
+from synthaug.latent.searching.search import search
 
 
 @pytest.fixture(scope="module")

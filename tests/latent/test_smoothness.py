@@ -9,7 +9,7 @@ import torch
 from synthaug.data import ImageDataset
 from synthaug.errors import ConfigError
 from synthaug.generators import make_generator
-from synthaug.latent.smoothness import perceptual_path_length
+from synthaug.latent.interpolating.smoothness import perceptual_path_length
 
 
 def squared(images, others):
@@ -56,7 +56,7 @@ def test_cliffs_and_detours_count() -> None:
 
 @pytest.mark.parametrize(("middle", "expected"), [(0.2, 1.0), (0.7, 3.5)])
 def test_straying_compares_the_middle_with_the_ends(monkeypatch, middle, expected) -> None:
-    monkeypatch.setattr("synthaug.latent.smoothness.load_pretrained", Flat)
+    monkeypatch.setattr("synthaug.latent.interpolating.smoothness.load_pretrained", Flat)
     gen = known(lambda z, labels: torch.where(z[:, :1] == 0, middle, 0.2)[..., None, None].expand(-1, 1, 8, 8))
     gen.draw_codes = lambda labels, indices, seed: np.where(indices % 2, 1, -1)[:, None] * np.ones((1, 2), np.float32)
     grey = np.full((4, 8, 8), 127, np.uint8)  # a little below the middle of the range

@@ -11,9 +11,9 @@ import torch
 from synthaug.data import ImageDataset
 from synthaug.errors import ConfigError, DataError, FormatError, GenerationInterrupted, LabelError, OutputExistsError
 from synthaug.generators import make_generator, save
-from synthaug.latent.live import LiveVariation
-from synthaug.latent.variation_bank import VariantSampler, variation_bank
-from synthaug.latent.vary import ClassCentres, Variation, Varier, variant_names, vary
+from synthaug.latent.varying.bank import VariantSampler, variation_bank
+from synthaug.latent.varying.live import LiveVariation
+from synthaug.latent.varying.vary import ClassCentres, Variation, Varier, variant_names, vary
 from synthaug.sampling import SampleBank
 
 

@@ -151,7 +151,7 @@ def _sample(
 def _path_length(generator: Generator, task: Task) -> dict[str, float] | None:
     if not task.pairs:
         return None
-    from synthaug.latent.smoothness import perceptual_path_length
+    from synthaug.latent.interpolating.smoothness import perceptual_path_length
 
     length = perceptual_path_length(generator, pairs=task.pairs, seed=task.seed)
     return {"mean": length.mean, "ci": length.ci}

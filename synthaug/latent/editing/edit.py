@@ -18,7 +18,7 @@ from synthaug.errors import ConfigError
 from synthaug.generators import Generator
 from synthaug.labels import ClassKey
 from synthaug.latent.class_codes import class_mean
-from synthaug.latent.directions import Direction
+from synthaug.latent.editing.directions import Direction
 from synthaug.latent.inputs import (
     ImagesLike,
     LabelsLike,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthaug.errors import DataError
-from synthaug.latent.impute import Imputation
+from synthaug.latent.imputing.impute import Imputation
 
 _BEST = 100.0
 _RADIUS = 3  # pixels around a missing one that OpenCV looks at: the value of its own examples

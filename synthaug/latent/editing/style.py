@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from synthaug.errors import ConfigError, DataError
 from synthaug.generators import Generator
 from synthaug.generators.per_class import PerClassGenerator
-from synthaug.latent.edit import recentred, require_shared
+from synthaug.latent.editing.edit import recentred, require_shared
 from synthaug.latent.inputs import ImagesLike, LabelsLike, as_generator, read_labelled, require_encoder
 
 _LEAST_SPREAD = 1e-5

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from synthaug.grids import to_image
-from synthaug.latent.compress import Compressed
+from synthaug.latent.compressing.compress import Compressed
 from synthaug.latent.quality import psnr, ssim
 
 Format = Literal["JPEG", "WebP"]
@@ -80,7 +80,7 @@ def compare_codecs(compressed: Compressed, originals: NDArray[np.uint8]) -> list
     one is compared.
 
     Args:
-        compressed: What `synthaug.latent.compress.compress` made.
+        compressed: What `synthaug.latent.compressing.compress.compress` made.
         originals: The images, uint8 (N, H, W, C).
 
     Returns:

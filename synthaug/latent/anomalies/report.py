@@ -14,7 +14,7 @@ from PIL import Image
 from synthaug.data import ImageDataset
 from synthaug.errors import ConfigError
 from synthaug.grids import row_grid
-from synthaug.latent.anomalies import AnomalyDetector
+from synthaug.latent.anomalies.detector import AnomalyDetector
 from synthaug.storage import new_file
 
 _HOTTEST = 10.0

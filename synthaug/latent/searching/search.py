@@ -22,8 +22,8 @@ from synthaug.generators import Generator
 from synthaug.grids import row_grid
 from synthaug.labels import ClassKey, class_index, resolve_counts
 from synthaug.latent.inputs import as_generator, in_evaluation
-from synthaug.latent.scores import BlackBox, Constraint, Score
-from synthaug.latent.search_methods import METHODS, Problem
+from synthaug.latent.searching.methods import METHODS, Problem
+from synthaug.latent.searching.scores import BlackBox, Constraint, Score
 from synthaug.sampling import SampleBank
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def search(
 
     Args:
         gen: A generator, or its folder.
-        score: From images (B, C, H, W) in [-1, 1] to numbers (B,), or a `synthaug.latent.scores.BlackBox`.
+        score: From images (B, C, H, W) in [-1, 1] to numbers (B,), or a `synthaug.latent.searching.scores.BlackBox`.
         what: Numbers by class, or a class for each image: samples 0, 1, … of the class are started from.
         steps: Of the search. ``"cma"`` and ``"random"`` look at 16 images a step for each one wanted.
         seed: In the names of the samples, and for what is random in the search.
@@ -154,8 +154,8 @@ def search(
             other samples of the class.
         distance_penalty: What going one standard deviation away from the start costs, in standard deviations of the
             score among samples; grows with the square of the distance.
-        keep: A constraint, such as `synthaug.latent.scores.keeps_label`; what violates it is no candidate if anything
-            else was found.
+        keep: A constraint, such as `synthaug.latent.searching.scores.keeps_label`; what violates it is no candidate if
+            anything else was found.
         pace: Of gradient ascent, in standard deviations a step.
 
     Returns:
@@ -167,7 +167,7 @@ def search(
 
     Example:
         >>> from synthaug.generators import make_generator
-        >>> from synthaug.latent.scores import brightness
+        >>> from synthaug.latent.searching.scores import brightness
         >>> gen = make_generator("gan", ["boot", "bag"], (1, 8, 8), options={"width": 4})
         >>> found = search(gen, brightness, {"boot": 3}, steps=5)
         >>> bool((found.scores >= found.start_scores).all())

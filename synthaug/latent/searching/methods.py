@@ -13,8 +13,8 @@ from torch import Tensor
 from synthaug.errors import ConfigError
 from synthaug.generators import CHUNK, Generator
 from synthaug.generators.noise import sample_noise
-from synthaug.latent.evolution import SeparableCMA
-from synthaug.latent.scores import Constraint, Score, evaluate
+from synthaug.latent.searching.evolution import SeparableCMA
+from synthaug.latent.searching.scores import Constraint, Score, evaluate
 from synthaug.pixels import from_uint8
 
 POPULATION = 16

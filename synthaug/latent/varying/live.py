@@ -17,7 +17,7 @@ from synthaug.errors import ConfigError, DataError, FormatError
 from synthaug.generators import Generator, load
 from synthaug.generators.noise import sample_noise
 from synthaug.latent.inputs import require_encoder
-from synthaug.latent.vary import ClassCentres, Variation
+from synthaug.latent.varying.vary import ClassCentres, Variation
 from synthaug.pixels import from_uint8, to_uint8
 from synthaug.sampling.draw import NOTHING, LabelReader, check_same_classes
 from synthaug.sampling.fit import fit_tensor

@@ -70,15 +70,15 @@ def compare_denoising(
     them without the originals; ours is told the noise's standard deviation and nothing else.
 
     Args:
-        gen: A generator with an encoder; see `synthaug.latent.restore.denoise`.
+        gen: A generator with an encoder; see `synthaug.latent.restoring.restore.denoise`.
         images: Clean images.
         labels: Their classes.
         sigma: Standard deviation of the noise, with pixels from 0 to 1.
         steps: Gradient steps of the projection.
         seed: Of the noise.
     """
-    from synthaug.latent.classical import tune_non_local_means
-    from synthaug.latent.restore import denoise
+    from synthaug.latent.restoring.classical import tune_non_local_means
+    from synthaug.latent.restoring.restore import denoise
 
     originals, numbers = read_labelled(images, labels, gen)
     noisy = add_noise(originals, sigma, seed)
@@ -97,7 +97,7 @@ def compare_upscaling(
     """Shrink images, enlarge them again, and do the same with bicubic interpolation.
 
     Args:
-        gen: A generator with an encoder; see `synthaug.latent.restore.upscale`.
+        gen: A generator with an encoder; see `synthaug.latent.restoring.restore.upscale`.
         images: Images of the full size.
         labels: Their classes.
         factor: 2 or 4.
@@ -106,7 +106,7 @@ def compare_upscaling(
     Raises:
         DataError: If the sides are no multiples of the factor.
     """
-    from synthaug.latent.restore import enlarge, shrink, upscale
+    from synthaug.latent.restoring.restore import enlarge, shrink, upscale
 
     originals, numbers = read_labelled(images, labels, gen)
     small = shrink(originals, factor)

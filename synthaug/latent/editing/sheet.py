@@ -14,10 +14,10 @@ from synthaug.errors import ConfigError
 from synthaug.generators import Generator
 from synthaug.grids import row_grid
 from synthaug.labels import ClassKey, class_index
-from synthaug.latent.directions import Direction
-from synthaug.latent.edit import apply, swap_class
+from synthaug.latent.editing.directions import Direction
+from synthaug.latent.editing.edit import apply, swap_class
+from synthaug.latent.editing.style import transfer_style
 from synthaug.latent.inputs import ImagesLike, LabelsLike, read_images
-from synthaug.latent.style import transfer_style
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +69,7 @@ def along(
         moves: Files of directions with amounts; the one without an amount, if there is one, takes all ``amounts``.
         amounts: See there.
         labels: Classes of the images.
-        keep_residual: As in `synthaug.latent.edit.edit`.
+        keep_residual: As in `synthaug.latent.editing.edit.edit`.
 
     Raises:
         ConfigError: If several directions have no amount.
@@ -94,7 +94,7 @@ def along(
 def swapped(
     gen: Generator, images: ImagesLike, to: ClassKey, labels: LabelsLike = None, *, recentre: bool = True
 ) -> EditSheet:
-    """Give images another class; see `synthaug.latent.edit.swap_class`."""
+    """Give images another class; see `synthaug.latent.editing.edit.swap_class`."""
     edited = swap_class(gen, images, to, labels, recentre=recentre)
     return _sheet(gen, images, edited[:, None], [gen.classes[class_index(to, gen.classes)]])
 
@@ -108,7 +108,7 @@ def with_style(
     *,
     strength: float = 1.0,
 ) -> EditSheet:
-    """Show images in other images' style; see `synthaug.latent.style.transfer_style`."""
+    """Show images in other images' style; see `synthaug.latent.editing.style.transfer_style`."""
     edited = transfer_style(gen, content, style, content_labels, style_labels, strength=strength)
     styles = np.resize(read_images(style, gen), edited.shape)
     rows = np.stack([read_images(content, gen), styles, edited], axis=1)

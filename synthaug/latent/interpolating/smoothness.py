@@ -23,7 +23,7 @@ from synthaug.data import ImageDataset
 from synthaug.errors import ConfigError, DataError
 from synthaug.generators import CHUNK, Generator
 from synthaug.latent.inputs import as_generator, in_evaluation, read_images, relabelled, require_encoder
-from synthaug.latent.interpolate import Mode, between, lies_on_shell
+from synthaug.latent.interpolating.interpolate import Mode, between, lies_on_shell
 from synthaug.networks.perceptual import PerceptualDistance
 from synthaug.networks.pretrained import load_pretrained
 from synthaug.pixels import from_uint8
@@ -119,7 +119,7 @@ def perceptual_path_length(
         ends: ``"samples"``, from the generator's prior, or ``"images"``: the codes of images in ``data``, which needs
             an encoder.
         data: Real images; needed for ``ends="images"``, and for `PathLength.straying`.
-        mode: The paths, see `synthaug.latent.interpolate.interpolate`.
+        mode: The paths, see `synthaug.latent.interpolating.interpolate.interpolate`.
         distance: Squared distance between images; `synthaug.networks.PerceptualDistance` if left out.
 
     Raises:

@@ -15,7 +15,7 @@ from synthaug.data import ImageDataset
 from synthaug.errors import DataError, FormatError, LabelError
 from synthaug.generators import Generator
 from synthaug.latent.inputs import as_generator, dataset_labels, load_source, require_encoder
-from synthaug.latent.vary import Variation, Varier, check_number
+from synthaug.latent.varying.vary import Variation, Varier, check_number
 from synthaug.sampling import Plan, SampleBank
 from synthaug.sampling.draw import NOTHING, ClassSampler
 from synthaug.sampling.generating import check_seed, write_output
@@ -43,7 +43,7 @@ def variation_bank(
 
     The bank appears whole or not at all, and the same call after a kill or an error goes on where it stopped. It goes
     wherever a bank goes; beside the usual columns its table has ``source``, the position of the varied image in
-    ``data``, and ``variant``, its number. The variants are those that `synthaug.latent.vary.vary` makes.
+    ``data``, and ``variant``, its number. The variants are those that `synthaug.latent.varying.vary.vary` makes.
 
     Args:
         gen: A generator with an encoder, its folder, or a hub id.

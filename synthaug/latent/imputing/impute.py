@@ -14,6 +14,8 @@ from synthaug.errors import ConfigError
 from synthaug.generators import Generator
 from synthaug.grids import row_grid
 from synthaug.images import encode_pngs
+from synthaug.latent.imputing.masks import read_masked
+from synthaug.latent.imputing.posterior import complete, nearest_samples
 from synthaug.latent.inputs import (
     ImagesLike,
     LabelsLike,
@@ -22,8 +24,6 @@ from synthaug.latent.inputs import (
     in_evaluation,
     resolve_labels,
 )
-from synthaug.latent.masks import read_masked
-from synthaug.latent.posterior import complete, nearest_samples
 
 
 @dataclasses.dataclass(frozen=True)

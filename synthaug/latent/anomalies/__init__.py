@@ -1,0 +1,1 @@
+"""What does not look like the images that a generator knows."""

@@ -1,0 +1,1 @@
+"""Images along a direction, of another class, or in another style."""

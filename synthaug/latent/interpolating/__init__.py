@@ -1,0 +1,1 @@
+"""From one image to another, and how smooth the way is."""

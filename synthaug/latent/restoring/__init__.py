@@ -1,0 +1,1 @@
+"""Without noise, and larger."""

@@ -1,0 +1,1 @@
+"""Codes whose images score higher."""
