@@ -94,6 +94,15 @@ def test_more_seeds_and_more_images_narrow_it():
     assert width(cross_validated_difference(twice)) < narrow
 
 
+def test_what_cancels_out_is_neither_a_win_nor_a_loss():
+    labels = np.repeat([0, 1, 2], [7, 3, 11])
+    control = np.zeros((2, 21))
+    treatment = control.copy()
+    treatment[:, :3] = (0.1, 0.2, -0.3)  # not quite nothing in floating point
+    found = cross_validated_difference([FoldScores(labels, treatment, control)])
+    assert (found.wins, found.losses) == (0, 0)
+
+
 def test_a_rare_class_that_agrees_by_chance_is_not_sure():
     random = np.random.default_rng(0)
     labels = np.repeat([0, 1], [200, 3])

@@ -203,7 +203,7 @@ class _Estimate:
             by_image = float((_variances(images, group, sizes) / sizes).sum() / len(sizes) ** 2)
         return cls(
             mean=float((weights * images).sum()),
-            each=np.concatenate([run / piece.sum() for run, piece in zip(sums, pieces, strict=True)]),
+            each=np.concatenate([run / piece.sum() for run, piece in zip(sums, pieces, strict=True)]).round(12),
             by_image=by_image,
             image_freedom=len(labels) - len(sizes),
             by_seed=float(sum(run.var(ddof=1) / seeds for run in sums)) if seeds > 1 else 0.0,
