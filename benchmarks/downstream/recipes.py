@@ -7,6 +7,7 @@ generator      samples of a generator; with ``curation`` (filters by name) those
                (settings of the family, such as a temperature) drawn that way
 vary           variants of the subset's images at this strength, from a ``generator`` with an encoder
 swap           images of other classes with their style kept, from a ``generator`` with an encoder
+real           the subset's own images, in turn: the control, whether it is the samples that help or how they enter
 smote          SMOTE in pixel space (Chawla et al. 2002), by imbalanced-learn
 peer           samples of another library's generator; see `benchmarks.peers`
 =============  =====================================================================================================
@@ -31,6 +32,7 @@ RECIPES: dict[str, tuple[str, ...]] = {
     "generator": ("generator", "sampling", "curation", "budget"),
     "vary": ("vary", "generator"),
     "swap": ("swap", "generator"),
+    "real": ("real",),
     "smote": ("smote",),
     "peer": ("peer", "settings"),
 }
@@ -43,10 +45,12 @@ def recipe_kind(recipe: Mapping[str, Any]) -> str:
     Raises:
         ConfigError: If it names none.
     """
-    for kind in ("vary", "swap", "smote", "peer", "generator"):
+    for kind in ("vary", "swap", "real", "smote", "peer", "generator"):
         if kind in recipe:
             return kind
-    raise ConfigError(f"a bank: expected one of generator, vary, swap, smote and peer, but got {', '.join(recipe)}.")
+    raise ConfigError(
+        f"a bank: expected one of generator, vary, swap, real, smote and peer, but got {', '.join(recipe)}."
+    )
 
 
 def make_bank(
@@ -62,6 +66,8 @@ def make_bank(
         seed: Of the samples.
     """
     kind, per_class = recipe_kind(recipe), int(recipe.get("per_class", PER_CLASS))
+    if kind == "real":
+        return _itself(subset, per_class, seed).save(out, overwrite=True)
     if kind == "smote":
         return _smote(subset, per_class, seed).save(out, overwrite=True)
     if kind == "peer":
@@ -107,6 +113,15 @@ def _swapped(generator: synthaug.Generator, subset: ImageDataset, per_class: int
     return SampleBank.from_arrays(
         np.concatenate(made), np.repeat(np.arange(len(subset.classes)), per_class), subset.classes
     )
+
+
+def _itself(subset: ImageDataset, per_class: int, seed: int) -> SampleBank:
+    """Give every class its own images, each as often as the others."""
+    random = np.random.default_rng(seed)
+    labels = np.asarray(subset.labels)
+    rows = [np.resize(random.permutation(np.flatnonzero(labels == label)), per_class) for label in np.unique(labels)]
+    chosen = np.concatenate(rows)
+    return SampleBank.from_arrays(subset.take(chosen), labels[chosen], subset.classes)
 
 
 def _smote(subset: ImageDataset, per_class: int, seed: int) -> SampleBank:

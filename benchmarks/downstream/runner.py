@@ -13,6 +13,7 @@ import numpy as np
 
 from benchmarks.downstream import Until
 from benchmarks.downstream.plan import BEST, Plan, Regime
+from benchmarks.downstream.recipes import recipe_kind
 from benchmarks.downstream.tasks import Places, Task, finished, load_splits, perform, task_key
 from synthaug.data import ImageDataset
 from synthaug.storage import digest, read_json, write_json
@@ -197,7 +198,7 @@ class _Run:
         recipe = self.plan.banks[bank]
         if "generator" in recipe:
             return str(self.plan.generators[recipe["generator"]].get("family", "vae"))
-        return str(recipe.get("peer", "smote"))
+        return str(recipe.get("peer", recipe_kind(recipe)))
 
     def result(self, task: Task) -> dict[str, Any]:
         """Return the result of a task that was performed."""

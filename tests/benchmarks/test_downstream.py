@@ -277,6 +277,17 @@ def test_arms_that_no_samples_come_on_top_of_can_wait(places, fitted_on):
     assert whole.comparisons == cell.comparisons
 
 
+def test_the_control_holds_the_subsets_own_images_evenly(tmp_path):
+    subset = Regime.parse("long-tail:8@16").subset(ImageDataset.load("digits"), 0)
+    bank = make_bank({"real": True, "per_class": 20}, subset, None, tmp_path / "bank", 0)
+    assert bank.counts.tolist() == [20] * 10
+    known = {(int(label), image.tobytes()) for image, label in zip(subset.images, subset.labels, strict=True)}
+    made = [(int(label), image.tobytes()) for image, label in zip(bank.images, bank.labels, strict=True)]
+    assert set(made) == known  # every image, under its own label
+    uses = [made.count(one) for one in set(made) if one[0] == int(np.argmax(subset.class_counts))]
+    assert max(uses) - min(uses) <= 1
+
+
 def test_smote_interpolates_within_a_class(places):
     plan = tiny_plan(regimes=["long-tail:8@8"], seeds=1, banks={"smote": {"smote": True, "per_class": 5}})
     run_plan(plan, places, say=quiet, until="banks")
