@@ -20,6 +20,7 @@ AUGMENTATIONS = (
     "affine",
     "randaugment",
     "affine+contrast+mixup",
+    "randaugment+mixup+cutmix",
     "flip-crop",
     "none",
     "flip+randaugment",
