@@ -28,7 +28,7 @@ class SyntheticVariation(SyntheticTransform):
     Args:
         generator_path: Folder (or hub id) of a generator with an encoder.
         p: Probability for each image.
-        strength: From 0, the image itself, to 1, a new sample of its class; see `synthaug.latent.varying.vary`.
+        strength: From 0, the image itself, to 1, a new sample of its class; see `synthaug.latent.vary`.
         keep_residual: Add the detail that the decoder loses, faded by the strength.
         label_key: Name under which the label (an integer, or a class name) is passed.
         classes: Names of the classes in the order of the training data's labels; checked against the generator's.

@@ -48,7 +48,7 @@ class SyntheticVariation(SyntheticTransform):
         generator: A generator with an encoder, or the path of one. Each DataLoader worker loads a path for itself;
             a generator in memory is copied to spawned workers.
         p: Probability for each image.
-        strength: From 0, the image itself, to 1, a new sample of its class; see `synthaug.latent.varying.vary`.
+        strength: From 0, the image itself, to 1, a new sample of its class; see `synthaug.latent.vary`.
         keep_residual: Add the detail that the decoder loses, faded by the strength.
         labels_getter: As for `SyntheticReplace`.
         classes: Names of the classes in the order of the training data's labels; checked against the generator's.
@@ -106,7 +106,7 @@ class VariationDataset(torch.utils.data.Dataset[Any]):
     Args:
         dataset: The dataset that was varied, in the same order: (image, label) pairs, dicts or nested structures, with
             PIL images, ``tv_tensors.Image`` or tensors, before any augmentation.
-        bank: A bank that `synthaug.latent.varying.bank` made of it, or its path.
+        bank: A bank that `synthaug.latent.variation_bank` made of it, or its path.
         p: Probability for each image. Images without variants stay as they are.
         labels_getter: As for `SyntheticReplace`.
         classes: Names of the classes in the order of the dataset's labels; checked against the bank's.

@@ -29,13 +29,15 @@ from synthaug.errors import ConfigError
 from synthaug.sampling import SampleBank
 
 RECIPES: dict[str, tuple[str, ...]] = {
-    "generator": ("generator", "sampling", "curation", "budget"),
     "vary": ("vary", "generator"),
     "swap": ("swap", "generator"),
     "real": ("real",),
     "smote": ("smote",),
     "peer": ("peer", "settings"),
+    "generator": ("generator", "sampling", "curation", "budget"),
 }
+"""Settings of each kind of recipe; a recipe is of the first kind that it names."""
+
 PER_CLASS = 500
 
 
@@ -45,12 +47,10 @@ def recipe_kind(recipe: Mapping[str, Any]) -> str:
     Raises:
         ConfigError: If it names none.
     """
-    for kind in ("vary", "swap", "real", "smote", "peer", "generator"):
+    for kind in RECIPES:
         if kind in recipe:
             return kind
-    raise ConfigError(
-        f"a bank: expected one of generator, vary, swap, real, smote and peer, but got {', '.join(recipe)}."
-    )
+    raise ConfigError(f"a bank: expected one of {', '.join(RECIPES)}, but got {', '.join(recipe)}.")
 
 
 def make_bank(

@@ -177,7 +177,7 @@ def run_cell(
         return [row["value"] for row in rows]
 
     def with_samples(label: str, candidate: Candidate, used: Mapping[str, Any]) -> list[float]:
-        """Do it with a candidate's samples; where there are no such classes, or training fails, it is never."""
+        """Do it with a candidate's samples; where training fails, it is never."""
         names = sets.names(candidate.classes)
         try:
             return values(

@@ -22,7 +22,7 @@ from synthaug.grids import save_picture
 from synthaug.labels import ClassKey
 from synthaug.sampling import Plan, SampleBank, load_generator, plan_samples
 from synthaug.sampling.generating import check_seed, write_output
-from synthaug.sampling.job import Job, choose_shard_size
+from synthaug.sampling.job import Job
 from synthaug.sampling.progress import sample_progress
 from synthaug.sampling.writers import writer_class
 from synthaug.storage import refuse_existing
@@ -115,17 +115,7 @@ def generate_curated(
     gen = load_generator(gen, device) if isinstance(gen, (str, Path)) else gen
     plan = plan_samples(gen.classes, per_class, counts, balance)
     wanted = np.bincount(plan.labels, minlength=len(gen.classes))
-    job = Job(
-        plan=plan,
-        classes=gen.classes,
-        image_shape=gen.image_shape,
-        seed=seed,
-        generator=gen.digest,
-        family=gen.family,
-        device=gen.device.type,
-        format=format,
-        shard_size=choose_shard_size(gen.image_shape, shard_size),
-    )
+    job = Job.by(gen, plan, seed=seed, format=format, shard_size=shard_size)
     if not isinstance(train, Reference):
         train = Reference(train, abs(seed), curation.reference, device or "auto")
     drawing = Drawing(gen, job, curation, train, wanted, budget)

@@ -14,7 +14,7 @@ from synthaug.errors import ConfigError, GenerationInterrupted, OutputExistsErro
 from synthaug.labels import ClassKey
 from synthaug.sampling.bank import SampleBank
 from synthaug.sampling.decoding import decoded_blocks
-from synthaug.sampling.job import Block, Job, Shard, choose_shard_size
+from synthaug.sampling.job import Block, Job, Shard
 from synthaug.sampling.partial import MANIFEST, JournaledFolder
 from synthaug.sampling.plan import plan_samples
 from synthaug.sampling.progress import sample_progress
@@ -118,18 +118,8 @@ def generate(
     if isinstance(gen, (str, Path)):
         gen = load_generator(gen, device)
     plan = plan_samples(gen.classes, per_class, counts, balance)
-    job = Job(
-        plan=plan if shard is None else plan.part(*shard),
-        classes=gen.classes,
-        image_shape=gen.image_shape,
-        seed=seed,
-        generator=gen.digest,
-        family=gen.family,
-        device=gen.device.type,
-        format=format,
-        shard_size=choose_shard_size(gen.image_shape, shard_size),
-        part=shard,
-    )
+    part = plan if shard is None else plan.part(*shard)
+    job = Job.by(gen, part, seed=seed, format=format, shard_size=shard_size, part=shard)
     write_output(gen, job, target, overwrite=overwrite, progress=progress)
     return SampleBank.open(target) if format == "bank" else target
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ from synthaug.storage import canonical_json, digest
 
 if TYPE_CHECKING:
     import pyarrow as pa
+
+    from synthaug.generators import Generator
 
 MANIFEST_VERSION = 1
 _SHARD_BYTES = 64 << 20
@@ -91,6 +93,36 @@ class Job:
     format: str
     shard_size: int
     part: tuple[int, int] | None = None
+
+    @classmethod
+    def by(
+        cls, gen: Generator, plan: Plan, *, seed: int, format: str, shard_size: int | None = None, **more: Any
+    ) -> Self:
+        """Return the job of a generator.
+
+        Args:
+            gen: Makes the samples.
+            plan: The samples, in order.
+            seed: The seed in the samples' names.
+            format: Name of the output format.
+            shard_size: Samples a shard; see `choose_shard_size`.
+            **more: Further fields.
+
+        Raises:
+            ConfigError: If the shard size is no positive multiple of the decoded chunk.
+        """
+        return cls(
+            plan=plan,
+            classes=gen.classes,
+            image_shape=gen.image_shape,
+            seed=seed,
+            generator=gen.digest,
+            family=gen.family,
+            device=gen.device.type,
+            format=format,
+            shard_size=choose_shard_size(gen.image_shape, shard_size),
+            **more,
+        )
 
     def shards(self) -> list[Shard]:
         """Cut the plan into shards of `shard_size`; the last may be shorter."""

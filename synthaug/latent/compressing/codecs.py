@@ -80,7 +80,7 @@ def compare_codecs(compressed: Compressed, originals: NDArray[np.uint8]) -> list
     one is compared.
 
     Args:
-        compressed: What `synthaug.latent.compressing.compress.compress` made.
+        compressed: What `synthaug.latent.compress` made.
         originals: The images, uint8 (N, H, W, C).
 
     Returns:

@@ -69,7 +69,7 @@ def along(
         moves: Files of directions with amounts; the one without an amount, if there is one, takes all ``amounts``.
         amounts: See there.
         labels: Classes of the images.
-        keep_residual: As in `synthaug.latent.editing.edit.edit`.
+        keep_residual: As in `synthaug.latent.edit`.
 
     Raises:
         ConfigError: If several directions have no amount.
@@ -94,7 +94,7 @@ def along(
 def swapped(
     gen: Generator, images: ImagesLike, to: ClassKey, labels: LabelsLike = None, *, recentre: bool = True
 ) -> EditSheet:
-    """Give images another class; see `synthaug.latent.editing.edit.swap_class`."""
+    """Give images another class; see `synthaug.latent.swap_class`."""
     edited = swap_class(gen, images, to, labels, recentre=recentre)
     return _sheet(gen, images, edited[:, None], [gen.classes[class_index(to, gen.classes)]])
 
@@ -108,7 +108,7 @@ def with_style(
     *,
     strength: float = 1.0,
 ) -> EditSheet:
-    """Show images in other images' style; see `synthaug.latent.editing.style.transfer_style`."""
+    """Show images in other images' style; see `synthaug.latent.transfer_style`."""
     edited = transfer_style(gen, content, style, content_labels, style_labels, strength=strength)
     styles = np.resize(read_images(style, gen), edited.shape)
     rows = np.stack([read_images(content, gen), styles, edited], axis=1)

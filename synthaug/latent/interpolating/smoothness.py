@@ -119,7 +119,7 @@ def perceptual_path_length(
         ends: ``"samples"``, from the generator's prior, or ``"images"``: the codes of images in ``data``, which needs
             an encoder.
         data: Real images; needed for ``ends="images"``, and for `PathLength.straying`.
-        mode: The paths, see `synthaug.latent.interpolating.interpolate.interpolate`.
+        mode: The paths, see `synthaug.latent.interpolate`.
         distance: Squared distance between images; `synthaug.networks.PerceptualDistance` if left out.
 
     Raises:

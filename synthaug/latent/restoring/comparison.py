@@ -70,7 +70,7 @@ def compare_denoising(
     them without the originals; ours is told the noise's standard deviation and nothing else.
 
     Args:
-        gen: A generator with an encoder; see `synthaug.latent.restoring.restore.denoise`.
+        gen: A generator with an encoder; see `synthaug.latent.denoise`.
         images: Clean images.
         labels: Their classes.
         sigma: Standard deviation of the noise, with pixels from 0 to 1.
@@ -97,7 +97,7 @@ def compare_upscaling(
     """Shrink images, enlarge them again, and do the same with bicubic interpolation.
 
     Args:
-        gen: A generator with an encoder; see `synthaug.latent.restoring.restore.upscale`.
+        gen: A generator with an encoder; see `synthaug.latent.upscale`.
         images: Images of the full size.
         labels: Their classes.
         factor: 2 or 4.

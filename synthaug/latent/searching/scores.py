@@ -1,4 +1,4 @@
-"""What `synthaug.latent.searching.search` can raise: ready scores, and how to bring one's own.
+"""What `synthaug.latent.search` can raise: ready scores, and how to bring one's own.
 
 A score is a function from images, float tensors (B, C, H, W) in [-1, 1], to numbers (B,); gradients flow through it if
 they can. A function of uint8 arrays is wrapped in `BlackBox`.

@@ -19,7 +19,7 @@ from synthaug.latent.varying.vary import Variation, Varier, check_number
 from synthaug.sampling import Plan, SampleBank
 from synthaug.sampling.draw import NOTHING, ClassSampler
 from synthaug.sampling.generating import check_seed, write_output
-from synthaug.sampling.job import Job, choose_shard_size
+from synthaug.sampling.job import Job
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -43,7 +43,7 @@ def variation_bank(
 
     The bank appears whole or not at all, and the same call after a kill or an error goes on where it stopped. It goes
     wherever a bank goes; beside the usual columns its table has ``source``, the position of the varied image in
-    ``data``, and ``variant``, its number. The variants are those that `synthaug.latent.varying.vary.vary` makes.
+    ``data``, and ``variant``, its number. The variants are those that `synthaug.latent.vary` makes.
 
     Args:
         gen: A generator with an encoder, its folder, or a hub id.
@@ -84,16 +84,11 @@ def variation_bank(
             f"with image_size={gen.image_shape[1:]} and channels={gen.image_shape[0]}."
         )
     labels = dataset_labels(images, gen)
-    job = _VariationJob(
-        plan=_plan(labels, per_image, len(gen.classes)),
-        classes=gen.classes,
-        image_shape=gen.image_shape,
+    job = _VariationJob.by(
+        gen,
+        _plan(labels, per_image, len(gen.classes)),
         seed=seed,
-        generator=gen.digest,
-        family=gen.family,
-        device=gen.device.type,
         format="bank",
-        shard_size=choose_shard_size(gen.image_shape, None),
         data=images,
         per_image=per_image,
         variation=variation,
