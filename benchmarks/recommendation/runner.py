@@ -27,7 +27,7 @@ from synthaug.recommendation.candidates.maker import GeneratorMaker
 from synthaug.recommendation.candidates.space import ClassSets
 from synthaug.storage import canonical_json, digest, read_json, write_json
 
-FORMAT = 7
+FORMAT = 8
 NEVER, ALWAYS, RECOMMENDED = "never", "always", "recommended"
 WINNER = "winner of the race"
 """Also where it was not recommended, as it could not be confirmed: that is where a no may be wrong."""

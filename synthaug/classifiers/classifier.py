@@ -249,9 +249,9 @@ def _optimise(classifier: Classifier, feed: Feed, config: ClassifierConfig, poli
         images = classifier.prepare(pixels)
         if batch.partner is not None:
             # An image that stays as it is has itself as partner, augmented as it is: a mixture of equals is no change.
-            others = torch.where(
-                batch.partner.synthetic[:, None, None, None], augment.pixels(batch.partner.images), pixels
-            )
+            others, samples = pixels.clone(), batch.partner.synthetic
+            if samples.any():
+                others[samples] = augment.pixels(batch.partner.images[samples])
             partners = _targets(batch.partner, len(shares), policy.loss_weight, config.label_smoothing)
             images, targets = mix_pairs(mixer, images, classifier.prepare(others), targets, partners)
         if step >= reweighted_from:

@@ -50,6 +50,18 @@ class ReferenceConfig(Config):
         """Check the ranges; those of the classifiers' training are checked there."""
         self.require(self.folds >= 2, "folds", "2 folds or more")
 
+    @property
+    def classifier(self) -> dict[str, Any]:
+        """Settings of `synthaug.classifiers.fit_classifier`."""
+        return {
+            "model": self.model,
+            "steps": self.steps,
+            "batch_size": self.batch_size,
+            "learning_rate": self.learning_rate,
+            "augmentation": self.augmentation,
+            "balanced_sampling": True,
+        }
+
 
 class Reference:
     """Real training images with their features and with classifiers trained on them; made lazily, once.
@@ -109,20 +121,14 @@ class Reference:
         """One classifier a fold, trained on the images of the others."""
         from synthaug.classifiers import fit_classifier
 
-        config = self.config
         return [
             fit_classifier(
                 self.train.subset(self.folds != fold),
                 seed=self.seed + fold,
                 device=self.device,
-                model=config.model,
-                steps=config.steps,
-                batch_size=config.batch_size,
-                learning_rate=config.learning_rate,
-                augmentation=config.augmentation,
-                balanced_sampling=True,
+                **self.config.classifier,
             )[1]
-            for fold in range(config.folds)
+            for fold in range(self.config.folds)
         ]
 
     @functools.cached_property

@@ -2,8 +2,8 @@
 
 `recommend` answers by trying, inside the training split alone and within a given time (`bookkeeping`): the real-only
 arm is tuned first, ways of making and using samples (`candidates`) race against it by successive halving (`race`), and
-the winner is measured again on folds that chose nothing (`measuring`, which says what a gain is, and how sure it is).
-`answer` puts that into words, a page and files.
+the winner is measured again on folds that did not choose it (`measuring`, which says what a gain is, and how sure it
+is). `answer` puts that into words, a page and files.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ class RecommendedPolicy:
         recommended: Whether samples are to be used at all.
         policy: How they enter training; meaningless unless ``recommended``.
         classifier: Settings of the classifier that were best on real images alone, and that the gain holds for.
-        gain: What the samples add to the metric, measured on splits that chose nothing; `None` where nothing was
+        gain: What the samples add to the metric, measured on images that did not choose it; `None` where nothing was
             confirmed.
         words: The answer in plain words.
         classes: Names of the classes.

@@ -60,7 +60,7 @@ def recommend(
     Everything happens inside ``data``, cut into folds; where one validates, generators and classifiers see the others
     alone. On the first fold real images alone are tuned; then ways of making and using samples race against them by
     successive halving, heat after heat while real images alone are ahead and there is time. The winner is measured on
-    the other folds, whose images chose nothing. It is recommended only if the interval of that last gain, at the
+    the other folds, whose images did not choose it. It is recommended only if the interval of that last gain, at the
     confidence asked for, lies above 0; otherwise the answer is "no, not for your data". Gains are estimated from what
     classifiers find and how probable they hold the right class (`synthaug.recommendation.measuring.difference`).
 

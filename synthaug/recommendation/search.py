@@ -33,9 +33,9 @@ from synthaug.recommendation.measuring.probe import probe
 from synthaug.recommendation.measuring.trial import SAFETY, Pair, Trials
 from synthaug.recommendation.policy import RecommendedPolicy
 from synthaug.recommendation.race.comparison import Comparison, Measured
-from synthaug.recommendation.race.halving import Race, affordable_entries, runs_needed
+from synthaug.recommendation.race.halving import Race, runs_needed
 from synthaug.recommendation.race.heats import Heats
-from synthaug.recommendation.race.tuning import Tuned, grid, tune
+from synthaug.recommendation.race.tuning import Grid, Tuned, tune
 from synthaug.recommendation.request import Request
 
 Conditioning = Literal["shared", "per_class"]
@@ -43,7 +43,7 @@ Conditioning = Literal["shared", "per_class"]
 CONFIRMING_SEED = 1000
 """Classifier seeds from here on confirm."""
 
-_RACE_SEEDS, _MOST_SEEDS = 4, 12
+_TUNING_PAIRS, _RACE_SEEDS, _MOST_SEEDS = 4, 4, 12
 
 _CHOOSING_FOLD = 0
 _LONG = 600.0
@@ -109,28 +109,28 @@ class Search:
 
     def run(self, command: str) -> RecommendedPolicy:
         """Search, write everything, and return the answer."""
-        settings = grid(self.data.class_counts.tolist(), self.fixed)
-        run_seconds, steps = self._plan(settings[0])
+        counts = self.data.class_counts.tolist()
+        run_seconds, steps = self._plan(Grid.of(counts, self.fixed).usual)
         self.fixed["steps"] = steps
-        tuned = self._tune([one | {"steps": steps} for one in settings], run_seconds)
+        tuned = self._tune(Grid.of(counts, self.fixed), run_seconds)
         sets = class_sets(self.data.classes, self.data.class_counts.tolist(), tuned.recalls)
         comparison = Comparison(self.trials, tuned, sets)
         race = self._unraced(comparison)
         raced = race is None
         race = race or self._race(comparison)
         best = race.best
-        lead = None if best is None else self._lead(comparison, race, best)
+        lead = comparison.lead(race, self._race_pairs())
         ahead = lead is not None and (not raced or lead.mean > 0)  # ratio 0 wins ties
         winner = best if ahead else None
         folds = self.confirming if raced else range(len(self.trials.folds))
         confirmed = None if winner is None else self._confirm(comparison, winner, folds)
         curve = {} if best is None else self._curve(comparison, best, confirmed, folds)
         answer = Answer(
-            self.data, self.request, tuned, sets, race, raced, best, winner, lead,
+            self.data, self.request, len(self.trials.folds), tuned, sets, race, raced, best, winner, lead,
             confirmed=confirmed,
             curve=curve,
             trials=self.journal.records,
-            failed=self.trials.failed,
+            failures=self.trials.failures,
             effort=self._effort(),
         )  # fmt: skip
         policy = publish(answer, self.folder, self.trials.maker, self.clock, command)
@@ -185,7 +185,8 @@ class Search:
         run_seconds = rest + steps * step
         self.costs.note("classifier", run_seconds)
         if self.curation and isinstance(self.trials.maker, GeneratorMaker):
-            curation_steps = int(self.generator_seconds / 2 / curating.FOLDS / step)
+            their_step = curating.seconds_of_step(self.trials.folds[_CHOOSING_FOLD][0], self.clock.now)
+            curation_steps = int(self.generator_seconds / 2 / curating.FOLDS / their_step)
             self.curation = curation_steps >= _LEAST_CURATION
             if self.curation:
                 self.trials.maker.curation_steps = min(curation_steps, 400)
@@ -194,13 +195,13 @@ class Search:
 
     # Phases ---------------------------------------------------------------------------------------------------
 
-    def _tune(self, settings: list[dict[str, Any]], run_seconds: float) -> Tuned:
+    def _tune(self, grid: Grid, run_seconds: float) -> Tuned:
+        """Tune real images alone, on all folds in turn: more images judge, and no way to use samples is chosen."""
         reserve = (GENERATORS + RACE + CONFIRMATION + CURVE + REST) * self.total
-        pairs = [Pair(_CHOOSING_FOLD, seed) for seed in range(4)]
-        number = affordable_entries((self.clock.left - reserve) / run_seconds, len(settings), len(pairs))
-        tuned = tune(self.trials, settings[: max(1, number)], pairs, reserve=reserve)
+        pairs = [Pair(seed % len(self.trials.folds), seed) for seed in range(_TUNING_PAIRS)]
+        tuned = tune(self.trials, grid, pairs, runs=(self.clock.left - reserve) / run_seconds, reserve=reserve)
         tried = sum(len(row["validation"]) > 0 for row in tuned.table)
-        best = tuned.bases[0]
+        best = tuned.settings
         self.say(f"real images alone: {tried} settings, best {best['augmentation']} at {best['learning_rate']:g}")
         return tuned
 
@@ -211,7 +212,6 @@ class Search:
             comparison.sets,
             ratios=self.request.ratios,
             curation=self.curation,
-            augmentations=min(2, len(comparison.tuned.bases)),
             seed=self.request.seed,
         )
 
@@ -248,16 +248,10 @@ class Search:
             reserve=reserve,
             least_reserve=lambda: kept + SAFETY * 2 * LEAST_SEEDS * folds * self.costs.expected("classifier"),
         )
-        if race.lead is not None:
+        if (lead := comparison.lead(race, self._race_pairs())) is not None:
             measured = sum(bool(values) for values in race.values.values())
-            self.say(f"race: {measured} ways to use samples, the best {100 * race.lead:+.1f} points")
+            self.say(f"race: {measured} ways to use samples, the best {100 * lead.mean:+.1f} points")
         return race
-
-    def _lead(self, comparison: Comparison, race: Race[Candidate], best: Candidate) -> PairedDifference | None:
-        """Return what the best of the race came to there, with the interval over the images that judged it."""
-        pairs = self._race_pairs()[: len(race.values[best])]
-        rounds = [[done] for done in comparison.pairs(best, pairs, reserve=0.0)]  # all done before
-        return comparison.gain(rounds, [_CHOOSING_FOLD]) if rounds else None
 
     def _race_pairs(self) -> list[Pair]:
         return [Pair(_CHOOSING_FOLD, 100 + seed) for seed in range(_RACE_SEEDS)]
@@ -277,7 +271,7 @@ class Search:
         if not rounds:
             return None
         found = Confirmed(comparison.outcomes(rounds, folds), self.request.metric, self.data.classes)
-        self.say(f"images that chose nothing: {100 * found.gain.mean:+.1f} points, {found.seeds} seeds")
+        self.say(f"measured on {found.images:,} images: {100 * found.gain.mean:+.1f} points, {found.seeds} seeds")
         return found
 
     def _curve(

@@ -118,11 +118,33 @@ def test_a_single_image_a_class_has_no_interval():
     assert (once.mean, once.low, once.high, once.verdict) == (1.0, None, None, "unclear")
 
 
-def test_no_difference_at_all_is_an_interval_of_no_width():
+def test_images_that_all_agree_are_no_certainty():
     same = folds()[0]
     found = cross_validated_difference([FoldScores(same.labels, same.control, same.control)])
-    assert (found.low, found.mean, found.high) == (0, 0, 0)
+    assert found.mean == 0
+    assert found.low == pytest.approx(-found.high)
     assert found.verdict == "unclear"
+    few = cross_validated_difference([FoldScores(same.labels[:10], same.control[:, :10], same.control[:, :10])])
+    assert few.high > found.high > 0.005
+
+
+def test_a_class_of_one_image_that_flips_is_no_certainty():
+    labels = np.repeat([0, 1], [30, 1])
+    treatment, control = np.ones((3, 31)), np.ones((3, 31))
+    control[:, 30] = 0
+    found = cross_validated_difference([FoldScores(labels, treatment, control)])
+    assert found.mean == 0.5
+    assert found.high - found.low > 0.1
+
+
+def test_few_images_of_a_class_that_agree_by_chance_are_not_sure():
+    part = folds(gain=0.1)[0]
+    labels = np.concatenate([part.labels, [3, 3]])
+    treatment = np.concatenate([part.treatment, np.ones((3, 2), bool)], axis=1)
+    control = np.concatenate([part.control, np.zeros((3, 2), bool)], axis=1)
+    found = class_differences([FoldScores(labels, treatment, control)], [*CLASSES, "d"])
+    assert found["d"].mean == 1
+    assert found["d"].low < 0.8
 
 
 def test_classes_that_a_fold_lacks_are_left_out_of_the_classwise_answer():
@@ -190,7 +212,8 @@ def test_classifiers_that_are_the_same_gain_nothing():
         for fold in both()
     ]
     found = expected_gain(same)
-    assert (found.low, found.mean, found.high) == (0, 0, 0)
+    assert found.mean == 0
+    assert 0 < found.high == -found.low < 0.02
 
 
 def test_the_chance_of_a_gain_is_one_half_where_nothing_differs_and_follows_the_interval():

@@ -5,7 +5,7 @@ import pytest
 
 from synthaug.recommendation.candidates.space import RATIOS, Arm, Candidate, ClassSets, candidates, class_sets
 from synthaug.recommendation.race.halving import affordable_entries, plan_rungs, runs_needed, successive_halving
-from synthaug.recommendation.race.tuning import grid
+from synthaug.recommendation.race.tuning import Grid
 
 
 def race(truth, most_pairs=4, budget=1000, noise=0.0):
@@ -39,6 +39,8 @@ def test_when_time_runs_out_only_common_pairs_count():
     found, _ = race([0.1, 0.5, 0.2, 0.9], budget=5)
     assert found.ranking[0] == 3
     assert len(found.rungs) == 1
+    cut, _ = race([0.1, 0.2, 0.9, 0.3], budget=3)
+    assert cut.ranking == (2, 1, 0, 3), "what was measured counts, and comes before what was not"
     nothing, calls = race([1.0, 2.0], budget=0)
     assert calls == []
     assert nothing.values == {0: (), 1: ()}
@@ -56,10 +58,10 @@ def test_the_number_of_runs_is_foretold(entries):
 def test_candidates_are_different_and_the_first_ones_stay_when_there_is_time_for_more():
     arms = [Arm("vae"), Arm("diffusion")]
     sets = ClassSets(("a",), ("b",))
-    many = candidates(40, arms, sets, augmentations=2, seed=3)
+    many = candidates(40, arms, sets, seed=3)
     assert len(set(many)) == 40
-    assert many == candidates(40, arms, sets, augmentations=2, seed=3)
-    assert candidates(5, arms, sets, augmentations=2, seed=3) == many[:5]
+    assert many == candidates(40, arms, sets, seed=3)
+    assert candidates(5, arms, sets, seed=3) == many[:5]
     assert {one.family for one in many[:4]} == {"vae", "diffusion"}
     assert {one.mode for one in many} == {"add", "replace", "mix", "weight", "first"}
     assert {one.ratio for one in many} == set(RATIOS)
@@ -92,13 +94,21 @@ def test_sets_of_classes_are_left_out_where_they_make_no_sense():
     assert class_sets(["a"], [5], [0.9]) == ClassSets(None, None)
     unknown = class_sets(["a", "b", "c", "d"], [50, 5, 5, 50], [0.9, None, None, 0.8])
     assert unknown == ClassSets(("b", "c"), ("a", "d"))
+    absent = class_sets(["a", "b", "c", "d", "e"], [0, 50, 5, 40, 60], [None, 0.9, 0.8, 0.7, 0.95])
+    assert absent == ClassSets(("c", "d"), ("c", "d")), "no generator has learnt a class without images"
 
 
 def test_real_images_alone_are_tuned_over_what_the_user_left_open():
-    open_ = grid([10, 100], {"model": "resnet18"})
-    assert {one["augmentation"] for one in open_} >= {"none", "flip-crop", "affine+contrast+mixup"}
-    assert {one["balanced_sampling"] for one in open_} == {True, False}
-    assert len({one["learning_rate"] for one in open_}) == 3
-    fixed = grid([10, 10], {"model": "resnet18", "learning_rate": 0.1, "augmentation": "none"})
-    assert fixed == [{"model": "resnet18", "learning_rate": 0.1, "augmentation": "none", "balanced_sampling": False}]
-    assert not any(one["balanced_sampling"] for one in grid([10, 100], {"logit_adjustment": 1.0}))
+    open_ = Grid.of([10, 100], {"model": "resnet18"})
+    assert {one["augmentation"] for one in open_.first()} >= {"none", "flip-crop", "affine+contrast+mixup"}
+    best = open_.first()[3]
+    others = open_.then(best)
+    assert others[0] == best
+    assert {one["augmentation"] for one in others} == {best["augmentation"]}
+    assert {one["balanced_sampling"] for one in others} == {True, False}
+    assert len({one["learning_rate"] for one in others}) == 3
+    fixed = Grid.of([10, 10], {"model": "resnet18", "learning_rate": 0.1, "augmentation": "none"})
+    only = {"model": "resnet18", "learning_rate": 0.1, "augmentation": "none", "balanced_sampling": False}
+    assert fixed.first() == fixed.then(only) == [only]
+    corrected = Grid.of([10, 100], {"logit_adjustment": 1.0})
+    assert not any(one["balanced_sampling"] for one in corrected.then(corrected.usual))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from synthaug.classifiers.policy import Policy
 from synthaug.data import ImageDataset
+from synthaug.errors import DivergenceError
 from synthaug.evaluation.environment import describe_environment
 from synthaug.evaluation.statistics import PairedDifference
 from synthaug.recommendation.answer.page import recommendation_page
@@ -34,6 +35,7 @@ class Answer:
     Attributes:
         data: The training split.
         request: What was asked for.
+        folds: Parts that the images were cut into.
         tuned: Real images alone.
         sets: Rarest and hardest classes.
         race: How the race went.
@@ -41,15 +43,16 @@ class Answer:
         best: The best candidate of the race; `None` if none could be measured.
         winner: The same if it was above ratio 0, or alone.
         lead: What the best came to in the race; being the best of many it looks better than it is.
-        confirmed: The winner on images that chose nothing; `None` if there is none, or was no time for it.
+        confirmed: The winner on images that did not choose it; `None` if there is none, or was no time for it.
         curve: Gain of the best candidate by ratio.
         trials: Everything that was measured.
-        failed: Why kinds of generators were given up.
+        failures: Why trainings failed, if any did.
         effort: What went into each set of samples: ``generator_seconds`` and ``curation_steps``.
     """
 
     data: ImageDataset
     request: Request
+    folds: int
     tuned: Tuned
     sets: ClassSets
     race: Race[Candidate]
@@ -60,24 +63,18 @@ class Answer:
     confirmed: Confirmed | None
     curve: Mapping[float, PairedDifference]
     trials: Sequence[Mapping[str, Any]]
-    failed: Mapping[str, str]
+    failures: Sequence[str]
     effort: Mapping[str, float]
 
     @property
     def gain(self) -> PairedDifference | None:
-        """What the winner gains on images that chose nothing."""
+        """What the winner gains on images that did not choose it."""
         return self.confirmed.gain if self.confirmed else None
 
     @property
     def class_gains(self) -> Mapping[str, PairedDifference]:
         """The same by class."""
         return self.confirmed.classes if self.confirmed else {}
-
-    @property
-    def base(self) -> dict[str, Any]:
-        """Settings of the classifier that the answer holds for."""
-        place = self.winner.augmentation if self.winner is not None else 0
-        return self.tuned.bases[min(place, len(self.tuned.bases) - 1)]
 
     @property
     def tried(self) -> int:
@@ -92,7 +89,7 @@ class Answer:
             gain=self.gain,
             gains=dict(self.class_gains),
             metric=self.request.metric,
-            base=self.tuned.bases[0],
+            base=self.tuned.settings,
             tried=self.tried,
             raced=self.raced,
             best_in_race=self.lead,
@@ -100,6 +97,7 @@ class Answer:
             chance=self.confirmed.chance if self.confirmed else None,
             seeds=self.confirmed.seeds if self.confirmed else 0,
             confidence=self.request.confidence,
+            failures=self.failures,
         )
 
     def _confirming(self) -> str:
@@ -112,25 +110,26 @@ class Answer:
         """Say how the winner came to be, and on what it was measured."""
         if not self.raced:
             return (
-                "That fold has too few images to tell ways to use samples apart, so there was no race: the usual way "
+                "One fold has too few images to tell ways to use samples apart, so there was no race: the usual way "
                 f"was measured against real images alone on all folds, {self._confirming()}."
             )
         return (
-            f"Then {self.tried} {'way' if self.tried == 1 else 'ways'} to use samples, on the same fold, as "
+            f"Then {self.tried} {'way' if self.tried == 1 else 'ways'} to use samples, on the first fold, as "
             "differences from real images alone of the same seed; ratio 0 wins ties. A winner is measured against real "
-            f"images alone on the other folds, whose images chose nothing, {self._confirming()}."
+            f"images alone on the other folds, whose images did not choose it, {self._confirming()}."
         )
 
     def method(self) -> list[str]:
         """Say how it was measured."""
-        request, steps = self.request, self.base["steps"]
-        epochs = steps * self.base.get("batch_size", 64) / len(self.data)
+        request, settings = self.request, self.tuned.settings
+        steps, tuned = settings["steps"], sum(bool(row["validation"]) for row in self.tuned.table)
+        epochs = steps * settings.get("batch_size", 64) / len(self.data)
         lines = [
-            f"Only these images were used, cut into {request.folds} folds. Where a fold validates, generators, "
+            f"Only these images were used, cut into {self.folds} folds. Where a fold validates, generators, "
             "curation and classifiers see the others alone.",
             f"Each classifier: {steps} steps ({epochs:.0f} epochs), with and without samples the same.",
-            f"Real images alone first, on the first fold: {sum(bool(row['validation']) for row in self.tuned.table)} "
-            "settings by successive halving.",
+            f"Real images alone first, on the folds in turn: {tuned} settings by successive halving. Classifiers with "
+            "samples take the best of them, and so do those that they are compared with.",
             self._race_words(),
             "Interval: Student's t over images (Bayle et al. 2020) with the variance between seeds added. Samples are "
             f"recommended only if that of {100 * request.confidence:g} % lies above 0.",
@@ -140,7 +139,7 @@ class Answer:
         ]
         if epochs < 5:
             lines.append(f"{epochs:.1f} epochs are few: with more minutes the answer may differ.")
-        return lines + [f"{kind} was given up: {reason}" for kind, reason in self.failed.items()]
+        return lines + [f"A training failed, and what it was for came last: {reason}" for reason in self.failures]
 
 
 def publish(found: Answer, folder: Path, maker: SampleMaker, clock: Clock, command: str) -> RecommendedPolicy:
@@ -150,13 +149,17 @@ def publish(found: Answer, folder: Path, maker: SampleMaker, clock: Clock, comma
     names = None if winner is None else found.sets.names(winner.classes)
     policy = Policy(replace_probability=0.0)
     if recommended and winner is not None:
-        policy = winner.policy(names)
-        maker.publish(found.data, winner, folder / "generator")
-        maker.bank(found.data, winner, names).save(folder / "bank", overwrite=True)
+        try:
+            maker.publish(found.data, winner, folder / "generator")
+            maker.bank(found.data, winner, names).save(folder / "bank", overwrite=True)
+            policy = winner.policy(names)
+        except DivergenceError as error:
+            recommended = False
+            words = f"No answer: parts of your images said {words!r}, but on all of them a training failed: {error}"
     answered = RecommendedPolicy(
         recommended=recommended,
         policy=policy,
-        classifier=found.base,
+        classifier=found.tuned.settings,
         gain=found.gain,
         words=words,
         classes=tuple(found.data.classes),
@@ -203,7 +206,7 @@ def publish(found: Answer, folder: Path, maker: SampleMaker, clock: Clock, comma
             "curve": [{"ratio": ratio, **gain.to_dict()} for ratio, gain in found.curve.items()],
             "race": race,
             "best_in_race": None if found.lead is None else found.lead.to_dict(),
-            "failed": dict(found.failed),
+            "failures": list(found.failures),
             "trials": list(found.trials),
         },
     )

@@ -81,7 +81,7 @@ def recommendation_page(found: Mapping[str, Any], rows: Sequence[Sequence[str]])
         page.pictures("Gain by class", [(class_bars(found["classes"]), caption)], smooth=True)
     page.table(
         "What was tried with samples",
-        ["setting", "augmentation (place)", "difference on the first fold, points", "pairs"],
+        ["setting", "difference on the first fold, points", "pairs"],
         rows,
         "The best of many looks better than it is: these differences chose the winner and are no expected gains."
         if found["raced"]
@@ -107,7 +107,7 @@ def recommendation_page(found: Mapping[str, Any], rows: Sequence[Sequence[str]])
             "pairs",
         ],
         real,
-        "Ranked by the mean of both. The best is the base of every setting with samples.",
+        "Ranked by the mean of both. The best serves every setting with samples.",
         difference=False,
     )
     page.text("How it was measured", found["method"])
@@ -128,9 +128,9 @@ def _colour(recommended: bool, gain: PairedDifference | None) -> str:
 
 def _detail(gain: PairedDifference | None, found: Mapping[str, Any]) -> str:
     if gain is None or gain.low is None or gain.high is None:
-        return "Nothing was measured on images that chose nothing."
+        return "Nothing was measured on images that did not choose the setting."
     words = (
-        f"On images that chose nothing: {100 * gain.mean:+.2f} points, 95 % interval {100 * gain.low:+.2f} to "
+        f"On {_judges(found)}: {100 * gain.mean:+.2f} points, 95 % interval {100 * gain.low:+.2f} to "
         f"{100 * gain.high:+.2f}; of {gain.pairs} pairs of classifiers better in {gain.wins}, worse in {gain.losses}."
     )
     hits: PairedDifference | None = found["gain_of_hits"]
@@ -140,6 +140,11 @@ def _detail(gain: PairedDifference | None, found: Mapping[str, Any]) -> str:
         f"{words} By what was found alone, which says less an image: {100 * hits.mean:+.2f}, {100 * hits.low:+.2f} to "
         f"{100 * hits.high:+.2f}."
     )
+
+
+def _judges(found: Mapping[str, Any]) -> str:
+    """Say on what the gain was measured."""
+    return "images that did not choose the setting" if found["raced"] else "all images"
 
 
 def _percent(values: Sequence[float]) -> str:

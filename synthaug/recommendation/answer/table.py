@@ -30,7 +30,6 @@ def answer_table(folder: Path) -> Table:
     if gain is not None:
         interval = "" if gain["low"] is None else f"{100 * gain['low']:+.1f} … {100 * gain['high']:+.1f}"
         mean = f"{100 * gain['mean']:+.1f}"
-        table.add_row(
-            "the best of the race", "images that chose nothing", mean, interval, str(gain["pairs"]), style="bold"
-        )
+        best, judges = ("the best of the race", "other images") if found["raced"] else ("the usual way", "all images")
+        table.add_row(best, judges, mean, interval, str(gain["pairs"]), style="bold")
     return table

@@ -41,7 +41,8 @@ def what_to_do(candidate: Candidate, sets: ClassSets) -> str:
     where = ""
     if names:
         number = _NUMBERS[len(names)] if len(names) < len(_NUMBERS) else str(len(names))
-        where = f" the {number} {candidate.classes} classes ({', '.join(names)})"
+        several = f"{number} {candidate.classes} classes" if len(names) > 1 else f"{candidate.classes} class"
+        where = f" the {several} ({', '.join(names)})"
     share = f"{100 * candidate.ratio / (1 + candidate.ratio):.0f} %"
     return {
         "add": f"add {samples}{' to' + where if where else ''}",
@@ -86,13 +87,14 @@ def answer(
     chance: float | None,
     seeds: int,
     confidence: float,
+    failures: Sequence[str] = (),
 ) -> tuple[bool, str]:
     """Return whether to use samples, and the answer in words.
 
     Args:
         winner: The candidate that won the race; `None` where ratio 0 did.
         sets: Names of the classes.
-        gain: What the winner came to on images that chose nothing; `None` where there was no time for it.
+        gain: What the winner came to on images that did not choose it; `None` where there was no time for it.
         gains: The same by class.
         metric: What was measured.
         base: Settings that were best on real images alone.
@@ -103,12 +105,15 @@ def answer(
         chance: How likely the gain is above 0, from 0 to 1.
         seeds: Classifiers of each arm and fold that the gain is the mean of.
         confidence: That was asked for.
+        failures: Why trainings failed, if any did.
     """
     measure = metric.replace("_", " ")
     alone = f"Train on real images alone: augmentation {base['augmentation']}, learning rate {base['learning_rate']:g}"
     alone += ", classes drawn evenly." if base.get("balanced_sampling") else "."
     if winner is None:
         if not tried or best_in_race is None:
+            if failures:
+                return False, f"No answer: with samples no training succeeded, {failures[-1]} {alone}"
             return False, f"No answer in the time given: no setting with samples could be tried. {alone}"
         came_to = f"the best came to {plus_minus(best_in_race)} of {measure} against real images alone"
         if tried < _FEW:
@@ -120,6 +125,8 @@ def answer(
         far = "" if sure_of_it else ", as far as can be told"
         return False, f"No, not for your data{far}: of {tried} ways to use samples {came_to}. {alone}"
     words = what_to_do(winner, sets)
+    if seeds < LEAST_SEEDS and failures:
+        return False, f"No answer: to {words} could not be measured, as a training failed: {failures[-1]} {alone}"
     if gain is None or gain.low is None or sure is None or seeds < LEAST_SEEDS:
         return False, (
             f"No answer in the time given: {'to ' + words + ' looked best, but ' if raced else ''}there was time for "
@@ -128,7 +135,7 @@ def answer(
         )
     if sure <= 0:
         found = (
-            f"to {words} looked best, but on images that chose nothing it came to"
+            f"to {words} looked best, but on images that did not choose it it came to"
             if raced
             else f"your images are too few to tell ways apart, and the usual one, to {words}, comes to"
         )
@@ -150,7 +157,6 @@ def table_rows(
     return [
         [
             what_to_do(candidate, sets),
-            str(candidate.augmentation + 1),
             f"{100 * sum(values[candidate]) / len(values[candidate]):+.1f}",
             str(len(values[candidate])),
         ]

@@ -42,6 +42,21 @@ class Journal:
         """Tell the time."""
         return self._clock.now()
 
+    def recorded(self, kind: str) -> list[dict[str, Any]]:
+        """Take over what earlier calls did of a kind: its time is charged, and its records are returned."""
+        found = []
+        for path in sorted(self.folder.glob(f"{kind}-*.json")):
+            record = read_json(path)
+            if path.stem == self.key(kind, record["task"]) and path.stem not in self._known:
+                self._take_over(path.stem, record)
+                found.append(record)
+        return found
+
+    def _take_over(self, key: str, record: dict[str, Any]) -> None:
+        self._clock.charge(record["result"]["seconds"])
+        self.records.append(record)
+        self._known[key] = record["result"]
+
     def forget(self, kind: str, task: Task) -> None:
         """Have a piece of work done anew, because what it made is gone."""
         key = self.key(kind, task)
@@ -62,14 +77,14 @@ class Journal:
             return self._known[key]
         path = self.folder / f"{key}.json"
         if path.exists():
-            record = read_json(path)
-            self._clock.charge(record["result"]["seconds"])
+            self._take_over(key, read_json(path))
         else:
             start = self._clock.now()
             result = work()
-            record = {"kind": kind, "task": task, "result": result | {"seconds": self._clock.now() - start}}
+            result["seconds"] = self._clock.now() - start
+            record = {"kind": kind, "task": task, "result": result}
             write_json(path, record)
-        self.records.append(record)
-        self.costs.note(cost, record["result"]["seconds"])
-        self._known[key] = record["result"]
+            self.records.append(record)
+            self._known[key] = result
+        self.costs.note(cost, self._known[key]["seconds"])
         return self._known[key]

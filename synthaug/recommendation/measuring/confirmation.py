@@ -1,4 +1,4 @@
-"""The honest number: the winner of the race against real images alone, on images that chose nothing.
+"""The honest number: the winner of the race against real images alone, on images that did not choose it.
 
 The best of many looks better than it is, so what the race measured is not reported as a gain. Real images are cut into
 folds; one chooses, the others confirm: each of their images is judged by classifiers that have not seen it, with and
@@ -27,7 +27,7 @@ LEAST_SEEDS = 3
 
 @dataclasses.dataclass(frozen=True)
 class Confirmed:
-    """The winner of the race beside real images alone, on the folds that chose nothing.
+    """The winner of the race beside real images alone, on the folds that did not choose it.
 
     Attributes:
         folds: What both arms came to on each image.
@@ -41,7 +41,7 @@ class Confirmed:
 
     @property
     def images(self) -> int:
-        """How many chose nothing."""
+        """How many did not choose it."""
         return sum(len(fold.hits.labels) for fold in self.folds)
 
     @property

@@ -26,7 +26,7 @@ Both are rounded from ``worth`` in benchmarks/results/recommendation_curated.jso
 """
 
 _PRIOR_IMAGES = 2.0
-"""Images that the usual variance counts for in a class; three images that agree by chance are not sure."""
+"""Images that the variance among all counts for in a class; three images that agree by chance are not sure."""
 
 _WEIGHTS = tuple(step / 20 for step in range(21))
 """Of what was found; the probability gets the rest."""
@@ -144,22 +144,71 @@ def chance_of_gain(folds: Sequence[FoldOutcomes], metric: Metric = "balanced_acc
 
 
 def class_differences(folds: Sequence[FoldScores], classes: Sequence[str]) -> dict[str, PairedDifference]:
-    """Compare the recall of each class that has images in every fold."""
+    """Compare the recall of each class that has images in every fold; variances are drawn towards that of all."""
+    usual = _Images.of(folds, "balanced_accuracy").usual_variance(1.0)
     found = {}
     for label, name in enumerate(classes):
         parts = [fold.of_class(label) for fold in folds]
         if all(len(part.labels) for part in parts):
-            found[name] = cross_validated_difference(parts, "accuracy")
+            found[name] = _Estimate.of(parts, "accuracy", usual=usual).difference(0.95)
     return found
 
 
 def _blended(folds: Sequence[FoldOutcomes], metric: Metric) -> _Estimate:
     """Return the blend of both yardsticks whose variance is least."""
     estimates = [
-        _Estimate.of([fold.blend(weight) for fold in folds], metric).less_sure((1 - weight) * WORTH_SPREAD)
+        _Estimate.of([fold.blend(weight) for fold in folds], metric, weight).less_sure((1 - weight) * WORTH_SPREAD)
         for weight in _WEIGHTS
     ]
     return min(estimates, key=lambda one: one.variance)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Images:
+    """Differences of single images, over all folds.
+
+    Attributes:
+        values: Mean over the seeds, (N,).
+        group: Of each image: its class, or one for all, (N,).
+        sizes: Images of each group.
+    """
+
+    values: NDArray[np.float64]
+    group: NDArray[np.intp]
+    sizes: NDArray[np.intp]
+
+    @classmethod
+    def of(cls, folds: Sequence[FoldScores], metric: Metric) -> _Images:
+        labels = np.concatenate([fold.labels for fold in folds])
+        values = np.concatenate([(fold.treatment.astype(float) - fold.control).mean(axis=0) for fold in folds])
+        return cls(values, *image_groups(labels, metric))
+
+    @property
+    def freedom(self) -> int:
+        return len(self.values) - len(self.sizes)
+
+    def _squares(self) -> NDArray[np.float64]:
+        means = np.bincount(self.group, self.values) / self.sizes
+        rest: NDArray[np.float64] = self.values - means[self.group]
+        return np.bincount(self.group, np.square(rest)).astype(np.float64)
+
+    def usual_variance(self, step: float) -> float:
+        """Return the variance within a group, mean over the groups.
+
+        Args:
+            step: By how much an image moves whose class is found by one arm alone. Where no image differs, that is no
+                certainty that none would: one more is taken to.
+        """
+        freedom = self.sizes - 1
+        least = step**2 / (len(self.values) + 1)
+        if not freedom.any():
+            return least
+        return max(least, float(np.mean(self._squares()[freedom > 0] / freedom[freedom > 0])))
+
+    def variance_of_mean(self, usual: float) -> float:
+        """Return that of the mean of the groups' means; each group's is drawn towards the usual where it is small."""
+        shrunk = (self._squares() + _PRIOR_IMAGES * usual) / (self.sizes - 1 + _PRIOR_IMAGES)
+        return float((shrunk / self.sizes).sum() / len(self.sizes) ** 2)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -187,25 +236,34 @@ class _Estimate:
     known: float = 0.0
 
     @classmethod
-    def of(cls, folds: Sequence[FoldScores], metric: Metric) -> _Estimate:
+    def of(
+        cls, folds: Sequence[FoldScores], metric: Metric, step: float = 1.0, usual: float | None = None
+    ) -> _Estimate:
+        """Estimate the difference over folds.
+
+        Args:
+            folds: What was scored.
+            metric: How images are weighted.
+            step: See `_Images.usual_variance`.
+            usual: That variance, where other images know better.
+        """
         labels = np.concatenate([fold.labels for fold in folds])
         differences = [fold.treatment.astype(float) - fold.control for fold in folds]
-        images = np.concatenate([fold.mean(axis=0) for fold in differences])
+        images = _Images.of(folds, metric)
         weights = image_weights(labels, metric)
         pieces = np.split(weights, np.cumsum([len(fold.labels) for fold in folds])[:-1])
         runs = [piece * fold for piece, fold in zip(pieces, differences, strict=True)]
         sums = [run.sum(axis=1) for run in runs]  # of each seed: what the fold adds to the whole
         alone = [_interaction(*pair) for pair in zip(differences, pieces, strict=True)]
-        group, sizes = image_groups(labels, metric)
         seeds = len(sums[0])
         by_image = None
-        if len(labels) > len(sizes):
-            by_image = float((_variances(images, group, sizes) / sizes).sum() / len(sizes) ** 2)
+        if images.freedom or usual is not None:
+            by_image = images.variance_of_mean(images.usual_variance(step) if usual is None else usual)
         return cls(
-            mean=float((weights * images).sum()),
+            mean=float((weights * images.values).sum()),
             each=np.concatenate([run / piece.sum() for run, piece in zip(sums, pieces, strict=True)]).round(12),
             by_image=by_image,
-            image_freedom=len(labels) - len(sizes),
+            image_freedom=max(1, images.freedom),
             by_seed=float(sum(run.var(ddof=1) / seeds for run in sums)) if seeds > 1 else 0.0,
             seed_freedom=len(folds) * (seeds - 1),
             by_both=sum(alone),
@@ -276,13 +334,3 @@ def _interaction(differences: NDArray[np.float64], weights: NDArray[np.float64])
     rest = differences - differences.mean(axis=0)
     rest -= (rest @ weights / weights.sum())[:, None]
     return float((np.square(weights) * np.square(rest).sum(axis=0)).sum() / (seeds * (seeds - 1)))
-
-
-def _variances(values: NDArray[np.float64], group: NDArray[np.intp], sizes: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Return the variance in each group, drawn towards the mean of all where there are few to tell."""
-    means = np.bincount(group, values) / sizes
-    squares = np.bincount(group, np.square(values - means[group]))
-    freedom = sizes - 1
-    usual = float(np.mean(squares[freedom > 0] / freedom[freedom > 0]))
-    shrunk: NDArray[np.float64] = (squares + _PRIOR_IMAGES * usual) / (freedom + _PRIOR_IMAGES)
-    return shrunk

@@ -94,7 +94,7 @@ class Trials:
         self.data, self.maker, self.journal, self.clock = data, maker, journal, clock
         self.metric, self.device = metric, device
         self.model_options = dict(model_options or {})
-        self.failed: dict[str, str] = {}
+        self.failures: list[str] = []
         self.folds = data.folds(folds, seed)
 
     def real(self, pair: Pair, settings: Mapping[str, Any], *, reserve: float = 0.0) -> Outcome | None:
@@ -199,10 +199,11 @@ class Trials:
         )
 
 
-def not_failed(trials: Trials, arm: str, measure: Callable[[], Outcome | None]) -> Outcome | None:
-    """Measure; where a training diverges, note that in ``trials.failed``, and let the candidate come out last."""
+def not_failed(trials: Trials, measure: Callable[[], Outcome | None]) -> Outcome | None:
+    """Measure; where a training diverges, note why in ``trials.failures``, and let what was tried come out last."""
     try:
         return measure()
     except DivergenceError as error:
-        trials.failed[arm] = str(error)
+        if str(error) not in trials.failures:
+            trials.failures.append(str(error))
         return Outcome(0.0, 0.0, (), np.zeros(0, bool), np.zeros(0))

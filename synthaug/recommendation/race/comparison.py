@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,6 +12,7 @@ from synthaug.evaluation.statistics import PairedDifference
 from synthaug.recommendation.candidates.space import Candidate, ClassSets
 from synthaug.recommendation.measuring.difference import FoldOutcomes, FoldScores, expected_gain
 from synthaug.recommendation.measuring.trial import Outcome, Pair, Trials, not_failed
+from synthaug.recommendation.race.halving import Race
 from synthaug.recommendation.race.tuning import Tuned
 
 Measured = tuple[Outcome, Outcome]
@@ -34,21 +36,19 @@ class Comparison:
     sets: ClassSets
 
     def pair(self, candidate: Candidate, pair: Pair, reserve: float) -> Measured | None:
-        """Measure both arms on one pair; `None` if there is no time for it.
+        """Measure both arms on one pair, under the same settings; `None` if there is no time or no control for it.
 
         Args:
             candidate: Ways to make and use samples.
             pair: Fold and seed.
             reserve: Seconds that must be left afterwards.
         """
-        base = self.tuned.bases[min(candidate.augmentation, len(self.tuned.bases) - 1)]
-        control = self.trials.real(pair, self.tuned.bases[0], reserve=reserve)
-        if control is None:
+        settings = self.tuned.settings
+        control = not_failed(self.trials, lambda: self.trials.real(pair, settings, reserve=reserve))
+        if control is None or control.failed:
             return None
         outcome = not_failed(
-            self.trials,
-            str(candidate.arm),
-            lambda: self.trials.with_samples(pair, base, candidate, self.sets, reserve=reserve),
+            self.trials, lambda: self.trials.with_samples(pair, settings, candidate, self.sets, reserve=reserve)
         )
         return None if outcome is None else (outcome, control)
 
@@ -68,6 +68,14 @@ class Comparison:
         if found is None:
             return None
         return _FAILED if found[0].failed else self.gain([[found]], [pair.fold]).mean
+
+    def lead(self, race: Race[Candidate], pairs: Sequence[Pair]) -> PairedDifference | None:
+        """Return what the best of a race came to there, all its pairs of one fold together; `None` if there is none."""
+        if race.best is None:
+            return None
+        mine = pairs[: len(race.values[race.best])]
+        rounds = [[done] for done in self.pairs(race.best, mine, reserve=-math.inf)]  # all done before
+        return self.gain(rounds, [mine[0].fold]) if rounds else None
 
     def gain(self, rounds: Sequence[Sequence[Measured]], folds: Sequence[int]) -> PairedDifference:
         """Return the expected gain over rounds, each of one seed and all of these folds."""

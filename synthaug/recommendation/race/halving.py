@@ -38,11 +38,6 @@ class Race(Generic[Entry]):
         """The first that was measured; `None` if none was."""
         return next((entry for entry in self.ranking if self.values[entry]), None)
 
-    @property
-    def lead(self) -> float | None:
-        """Mean value of the best; `None` if there is none."""
-        return None if self.best is None else _mean(self.values[self.best])
-
 
 def plan_rungs(entries: int, most_pairs: int) -> tuple[Rung, ...]:
     """Return the rounds: each halves the entries and doubles the pairs, until one entry or ``most_pairs`` is left.
@@ -89,7 +84,7 @@ def successive_halving(
         entries: In order of preference, which decides between equals.
         measure: From an entry and the number of a pair (a split and a seed) to its value there; higher is better.
             `None` says that there is no time left: the race ends, and the round that it cuts off is judged by the
-            pairs that all of its entries have.
+            pairs that all of its entries have; in the first round those that were measured come before the others.
         most_pairs: Pairs that the last ones are measured on.
     """
     values: dict[Entry, list[float]] = {entry: [] for entry in entries}
@@ -101,22 +96,22 @@ def successive_halving(
         out = dropped + out
         complete = _measure_all(alive, values, rung.pairs, measure)
         common = min(len(values[entry]) for entry in alive)
-        alive.sort(key=lambda entry: -_mean(values[entry][:common]))  # stable: equals keep their order
+        alive.sort(key=lambda entry: _rank(values[entry], max(1, common)))  # stable: equals keep their order
         if not complete:
             break
         finished.append(rung)
     return Race(tuple(alive + out), {entry: tuple(found) for entry, found in values.items()}, tuple(finished))
 
 
-def together(heats: Sequence[Race[Entry]]) -> Race[Entry]:
-    """Return heats of different entries as one race: the heat with the better best comes first.
+def together(heats: Sequence[Race[Entry]], leads: Sequence[float]) -> Race[Entry]:
+    """Return heats of different entries as one race: the heat with the larger lead comes first.
 
     Example:
         >>> first, second = Race(("a",), {"a": (-0.1,)}, ()), Race(("b",), {"b": (0.2,)}, ())
-        >>> together([first, second]).ranking
+        >>> together([first, second], [-0.1, 0.2]).ranking
         ('b', 'a')
     """
-    ordered = sorted(heats, key=lambda heat: -np.inf if heat.lead is None else heat.lead, reverse=True)
+    ordered = [heats[place] for place in sorted(range(len(heats)), key=lambda place: -leads[place])]
     return Race(
         tuple(entry for heat in ordered for entry in heat.ranking),
         {entry: values for heat in ordered for entry, values in heat.values.items()},
@@ -142,5 +137,6 @@ def _measure_all(
     return True
 
 
-def _mean(values: Sequence[float]) -> float:
-    return float(np.mean(values)) if values else 0.0
+def _rank(values: Sequence[float], pairs: int) -> tuple[bool, float]:
+    """Return what to sort by: whether there is no value, then less the mean of the first ones."""
+    return not values, -float(np.mean(values[:pairs])) if values else 0.0

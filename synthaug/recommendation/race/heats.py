@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 from synthaug.recommendation.bookkeeping.clock import Clock, Costs
@@ -44,7 +45,8 @@ class Heats:
         """
         number = max(1, self._affordable(seconds, control=True))
         heats = [self._heat(self.entrants(number), reserve)]
-        while (lead := heats[-1].lead) is not None and lead <= 0:
+        leads = [self._lead(heats[0])]
+        while heats[-1].best is not None and leads[-1] <= 0:
             tried = [entry for heat in heats for entry in heat.values]
             reserve = least_reserve()
             number = self._affordable((self.clock.left - reserve) / SAFETY, control=False)
@@ -52,7 +54,12 @@ class Heats:
             if len(more) < _LEAST_HEAT:
                 break
             heats.append(self._heat(more, reserve))
-        return together(heats)
+            leads.append(self._lead(heats[-1]))
+        return together(heats, leads)
+
+    def _lead(self, heat: Race[Candidate]) -> float:
+        lead = self.comparison.lead(heat, self.pairs)
+        return -math.inf if lead is None else lead.mean
 
     def _affordable(self, seconds: float, *, control: bool) -> int:
         """Return how many candidates can race in that time."""

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from synthaug.recommendation.measuring.trial import Outcome, Pair, Trials
-from synthaug.recommendation.race.halving import Race, successive_halving
+from synthaug.errors import DivergenceError
+from synthaug.recommendation.measuring.trial import Outcome, Pair, Trials, not_failed
+from synthaug.recommendation.race.halving import Race, affordable_entries, runs_needed, successive_halving
 
 AUGMENTATIONS = (
     "affine",
@@ -29,81 +30,129 @@ AUGMENTATIONS = (
 )
 LEARNING_RATES = (3e-3, 1e-3, 6e-3)
 
+_AUGMENTATIONS_SHARE = 0.6
+"""Of the runs; the rest is for learning rates and the drawing of classes, under the best augmentation."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Tuned:
     """The real-only arm.
 
     Attributes:
-        bases: Settings, the best first; each has another augmentation.
+        settings: The best.
         table: Every setting that was tried, the best first, with what it came to on validation, one value a pair: the
             metric, and the probability of the right class. They are ranked by the mean of both.
         recalls: Mean validation recall of each class under the best settings; `None` where unknown.
     """
 
-    bases: tuple[dict[str, Any], ...]
+    settings: dict[str, Any]
     table: tuple[dict[str, Any], ...]
     recalls: tuple[float | None, ...]
 
 
-def grid(counts: Sequence[int], fixed: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the settings that are tried, the usual ones first.
+@dataclasses.dataclass(frozen=True)
+class Grid:
+    """What is tried on real images alone: augmentations first, then the best of them with everything else.
 
-    Args:
-        counts: Images of each class; evenly drawn classes are tried where these differ.
+    Attributes:
         fixed: Settings that the user chose; they are not varied.
+        augmentations: The usual ones first.
+        others: Further settings to vary, each with its values, the usual one first.
     """
-    uneven = max(counts) >= 2 * max(1, min(counts))
-    corrected = "balanced_sampling" in fixed or "logit_adjustment" in fixed
-    axes = {
-        "learning_rate": LEARNING_RATES,
-        "balanced_sampling": (True, False) if uneven and not corrected else (fixed.get("balanced_sampling", False),),
-        "augmentation": AUGMENTATIONS,
-    }
-    axes = {name: (fixed[name],) if name in fixed else values for name, values in axes.items()}
-    return [dict(fixed) | dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+
+    fixed: dict[str, Any]
+    augmentations: tuple[str, ...]
+    others: dict[str, tuple[Any, ...]]
+
+    @classmethod
+    def of(cls, counts: Sequence[int], fixed: Mapping[str, Any]) -> Grid:
+        """Make the grid for classes of so many images; evenly drawn classes are tried where these differ."""
+        uneven = max(counts) >= 2 * max(1, min(counts))
+        corrected = "balanced_sampling" in fixed or "logit_adjustment" in fixed
+        others: dict[str, tuple[Any, ...]] = {
+            "learning_rate": LEARNING_RATES,
+            "balanced_sampling": (True, False) if uneven and not corrected else (False,),
+        }
+        return cls(
+            dict(fixed),
+            (fixed["augmentation"],) if "augmentation" in fixed else AUGMENTATIONS,
+            {name: (fixed[name],) if name in fixed else values for name, values in others.items()},
+        )
+
+    @property
+    def usual(self) -> dict[str, Any]:
+        """The settings that are tried first."""
+        return self.first()[0]
+
+    def first(self) -> list[dict[str, Any]]:
+        """Return all augmentations with the usual settings."""
+        usual = {name: values[0] for name, values in self.others.items()}
+        return [self.fixed | usual | {"augmentation": augmentation} for augmentation in self.augmentations]
+
+    def then(self, best: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return the best settings so far, then with others in place of the usual ones, those that differ least first.
+
+        Example:
+            >>> grid = Grid.of([90, 9], {"augmentation": "none"})
+            >>> [(one["learning_rate"], one["balanced_sampling"]) for one in grid.then(grid.usual)][:4]
+            [(0.003, True), (0.003, False), (0.001, True), (0.006, True)]
+        """
+        combined = [dict(zip(self.others, values, strict=True)) for values in itertools.product(*self.others.values())]
+        combined.sort(key=lambda one: sum(one[name] != values[0] for name, values in self.others.items()))
+        return [{**best, **one} for one in combined]
 
 
-def tune(
-    trials: Trials,
-    settings: Sequence[Mapping[str, Any]],
-    pairs: Sequence[Pair],
-    *,
-    reserve: float,
-) -> Tuned:
-    """Choose among settings by successive halving over the pairs.
+def tune(trials: Trials, grid: Grid, pairs: Sequence[Pair], *, runs: float, reserve: float) -> Tuned:
+    """Choose settings by successive halving over the pairs: of augmentations, then of all else.
 
     Args:
         trials: Runs the trials.
-        settings: In order of preference.
+        grid: What is tried.
         pairs: Splits and seeds that the last ones are measured on.
+        runs: Classifiers that there is time for.
         reserve: Seconds that must be left afterwards.
+
+    Raises:
+        DivergenceError: If no setting can be trained.
     """
+    settings = grid.first()
     outcomes: dict[tuple[int, int], Outcome] = {}
 
     def measure(entry: int, pair: int) -> float | None:
-        outcome = trials.real(pairs[pair], settings[entry], reserve=reserve)
+        outcome = not_failed(trials, lambda: trials.real(pairs[pair], settings[entry], reserve=reserve))
         if outcome is None:
             return None
         outcomes[entry, pair] = outcome
         return (outcome.value + outcome.belief) / 2
 
-    race: Race[int] = successive_halving(range(len(settings)), measure, most_pairs=len(pairs))
+    def race(entries: Sequence[int], affordable: float) -> Race[int]:
+        number = max(1, affordable_entries(affordable, len(entries), len(pairs)))
+        return successive_halving(entries[:number], measure, most_pairs=len(pairs))
+
+    combinations = len(grid.then(grid.usual))
+    augmentations = race(range(len(settings)), runs * (_AUGMENTATIONS_SHARE if combinations > 1 else 1))
+    spent = runs_needed(len(augmentations.values), len(pairs))
+    best = augmentations.ranking[0]
+    more = grid.then(settings[best])[1:]
+    entries = [best, *range(len(settings), len(settings) + len(more))]
+    settings += more
+    # The best was measured before.
+    everything = race(entries, runs - spent + len(pairs)) if more else augmentations
+    ranking = list(dict.fromkeys((*everything.ranking, *augmentations.ranking)))
+    measured = {entry: [one for one in range(len(pairs)) if (entry, one) in outcomes] for entry in ranking}
+    best = ranking[0]
+    if measured[best] and all(outcome.failed for outcome in outcomes.values()):
+        raise DivergenceError(f"no classifier could be trained on real images alone: {trials.failures[-1]}")
     table = [
         {
             "settings": dict(settings[entry]),
-            "validation": [outcomes[entry, pair].value for pair in range(len(race.values[entry]))],
-            "probability": [outcomes[entry, pair].belief for pair in range(len(race.values[entry]))],
+            "validation": [outcomes[entry, pair].value for pair in measured[entry]],
+            "probability": [outcomes[entry, pair].belief for pair in measured[entry]],
         }
-        for entry in race.ranking
+        for entry in ranking
     ]
-    best = race.ranking[0]
-    bases: dict[str, dict[str, Any]] = {}
-    for entry in race.ranking:
-        if race.values[entry] or entry == best:
-            bases.setdefault(settings[entry]["augmentation"], dict(settings[entry]))
-    found = [outcomes[best, pair].recall for pair in range(len(race.values[best]))]
-    return Tuned(tuple(bases.values()), tuple(table), mean_recalls(found, len(trials.data.classes)))
+    found = [outcomes[best, pair].recall for pair in measured[best]]
+    return Tuned(dict(settings[best]), tuple(table), mean_recalls(found, len(trials.data.classes)))
 
 
 def mean_recalls(found: Sequence[Sequence[float | None]], classes: int) -> tuple[float | None, ...]:
