@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
@@ -234,9 +235,11 @@ def _optimise(classifier: Classifier, feed: Feed, config: ClassifierConfig, poli
         optimizer, config.learning_rate, total_steps=config.steps + 1, pct_start=rise, cycle_momentum=False
     )
     augment, mixer = Augmentation(config.augmentation), Augmentation(policy.mixing)
-    shares = torch.from_numpy(feed.class_counts).float().clamp(min=1)
-    adjustment = (config.logit_adjustment * (shares / shares.sum()).log()).to(classifier.device)
-    weights = effective_number_weights(shares)
+    corrections = {
+        samples: _Correction.of(feed.class_counts(samples), config, classifier.device) for samples in (True, False)
+    }
+    until = feed.samples_until(config.steps)
+    classes = len(feed.class_counts(False))
     reweighted_from = round(config.deferred_reweighting * config.steps)
     longest = _gradient_clip(classifier.model, config)
     losses: list[Tensor] = []
@@ -244,7 +247,8 @@ def _optimise(classifier: Classifier, feed: Feed, config: ClassifierConfig, poli
     classifier.model.train()
     for step, batch in enumerate(feed.batches(config.steps)):
         synthetic += batch.synthetic_count
-        targets = _targets(batch, len(shares), policy.loss_weight, config.label_smoothing)
+        correction = corrections[step < until]
+        targets = _targets(batch, classes, policy.loss_weight, config.label_smoothing).to(classifier.device)
         pixels = augment.pixels(batch.images)
         images = classifier.prepare(pixels)
         if batch.partner is not None:
@@ -252,12 +256,12 @@ def _optimise(classifier: Classifier, feed: Feed, config: ClassifierConfig, poli
             others, samples = pixels.clone(), batch.partner.synthetic
             if samples.any():
                 others[samples] = augment.pixels(batch.partner.images[samples])
-            partners = _targets(batch.partner, len(shares), policy.loss_weight, config.label_smoothing)
+            partners = _targets(batch.partner, classes, policy.loss_weight, config.label_smoothing)
             images, targets = mix_pairs(mixer, images, classifier.prepare(others), targets, partners)
         if step >= reweighted_from:
-            targets = targets * weights
-        images, targets = augment.mix(images, targets.to(classifier.device))
-        loss = weighted_cross_entropy(classifier.forward(images) + adjustment, targets)
+            targets = targets * correction.weights
+        images, targets = augment.mix(images, targets)
+        loss = weighted_cross_entropy(classifier.forward(images) + correction.adjustment, targets)
         optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         if longest > 0:
@@ -271,6 +275,24 @@ def _optimise(classifier: Classifier, feed: Feed, config: ClassifierConfig, poli
                 f"(now {config.learning_rate:g})."
             )
     return float(torch.stack(losses[-max(1, config.steps // 10) :]).mean()), synthetic
+
+
+@dataclasses.dataclass(frozen=True)
+class _Correction:
+    """What corrects the imbalance of the images that batches are drawn from.
+
+    Attributes:
+        adjustment: Added to the logits, (K,).
+        weights: Of the classes, once they are re-weighted, (K,).
+    """
+
+    adjustment: Tensor
+    weights: Tensor
+
+    @classmethod
+    def of(cls, counts: NDArray[np.int64], config: ClassifierConfig, device: torch.device) -> _Correction:
+        numbers = torch.from_numpy(counts).float().clamp(min=1).to(device)
+        return cls(config.logit_adjustment * (numbers / numbers.sum()).log(), effective_number_weights(numbers))
 
 
 def _gradient_clip(model: nn.Module, config: ClassifierConfig) -> float:

@@ -124,17 +124,24 @@ class Feed:
             weights = getattr(bank, "weights", np.ones(len(labels), dtype=np.float32))
             self._pool_weights = np.asarray(weights, dtype=np.float32)[self._pool]
 
-    @property
-    def class_counts(self) -> NDArray[np.int64]:
-        """Images of each class that batches are drawn from: real ones, and samples where the policy adds them."""
+    def class_counts(self, samples: bool) -> NDArray[np.int64]:
+        """Return the images of each class that batches are drawn from, (K,).
+
+        Args:
+            samples: While samples enter, which count where the policy adds them; else afterwards.
+        """
         counts = np.bincount(self._labels, minlength=len(self._train.classes))
-        if self.policy.mode == "add":
+        if samples and self.policy.mode == "add":
             counts = counts + np.bincount(self._pool_labels, minlength=len(counts))
         return counts.astype(np.int64)
 
+    def samples_until(self, steps: int) -> int:
+        """Return the first of so many steps in which no samples enter any more."""
+        return round(self.policy.real_only_after * steps) if len(self._pool) else 0
+
     def batches(self, steps: int) -> Iterator[Batch]:
         """Yield ``steps`` batches; the same ones at each call."""
-        until = round(self.policy.real_only_after * steps) if len(self._pool) else 0
+        until = self.samples_until(steps)
         real = batch_order(self._labels, self.batch_size, self.seed, balanced=self.balanced)
         if self.policy.mode == "add" and until:
             union = np.concatenate([self._labels, self._pool_labels])

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from synthaug.cli.settings import other_settings, save_settings
+from synthaug.cli.settings import other_settings, refuse_given, save_settings
 from synthaug.cli.values import image_size as parse_image_size
 
 SCORES, PICTURE, REPORT, GENERATOR, RESOLVED = "scores", "heatmaps.png", "report.json", "generator", "cli.yaml"
@@ -58,6 +58,8 @@ def run(
 
     if format not in ("csv", "parquet"):
         raise ConfigError(f"--format: expected csv or parquet, but got {format!r}.")
+    if generator is not None:
+        refuse_given(ctx, ("image_size", "family", "steps"), "belongs to training; leave it out, or leave RUN out.")
     gen = None if generator is None else load_generator(generator, device)
     known = [] if gen else [*TrainingConfig.field_names(), *family_class(family).config_class.field_names()]
     settings: dict[str, Any] = other_settings(ctx, known)

@@ -25,7 +25,7 @@ from synthaug.cli import (
     upscale,
     vary,
 )
-from synthaug.cli.settings import SettingsCommand
+from synthaug.cli.settings import ConfigCommand, SettingsCommand
 from synthaug.cli.verbs import Verbs
 
 app = typer.Typer(
@@ -60,11 +60,11 @@ app.command("interpolate", cls=SettingsCommand)(interpolate.run)
 app.command("compare", cls=SettingsCommand)(compare.run)
 app.command("evaluate", cls=SettingsCommand)(evaluate.run)
 app.command("search", cls=SettingsCommand)(search.run)
-app.command("compress", cls=SettingsCommand)(compress.run)
-app.command("denoise", cls=SettingsCommand)(denoise.run)
-app.command("upscale", cls=SettingsCommand)(upscale.run)
+app.command("compress", cls=ConfigCommand)(compress.run)
+app.command("denoise", cls=ConfigCommand)(denoise.run)
+app.command("upscale", cls=ConfigCommand)(upscale.run)
 app.command("anomalies", cls=SettingsCommand)(anomalies.run)
-app.command("edit", cls=SettingsCommand)(edit.run)
+app.command("edit", cls=ConfigCommand)(edit.run)
 app.command("impute", cls=SettingsCommand)(impute.run)
 app.command("vary", cls=SettingsCommand)(vary.run)
 app.command("recommend", cls=SettingsCommand)(recommend.run)

@@ -48,8 +48,6 @@ def run(
     from synthaug.evaluation import describe_command, evaluate
 
     classifier = other_settings(ctx, [name for name in ClassifierConfig.field_names() if name != "steps"])
-    if "augmentation" in classifier:
-        classifier["augmentation"] = classifier["augmentation"] or "none"  # which flags read as null
     evaluate(
         samples,
         real,

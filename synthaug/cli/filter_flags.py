@@ -60,24 +60,16 @@ def filter_settings(overrides: Sequence[str] | None) -> dict[str, dict[str, Any]
     return family_settings(None, overrides or ())
 
 
-def check_judging(
-    chosen: tuple[str, ...] | None, real: str | None, part: tuple[int, int] | None, given: Sequence[object]
-) -> None:
-    """Check that flags about judging are there with what they need.
+def check_judging(real: str | None, part: tuple[int, int] | None) -> None:
+    """Check that what judging needs is there.
 
     Args:
-        chosen: The filters.
         real: The training images.
         part: The shard asked for.
-        given: Values of flags that mean nothing without filters.
 
     Raises:
-        ConfigError: If they are not.
+        ConfigError: If it is not.
     """
-    if chosen is None:
-        if real is not None or any(given):
-            raise ConfigError("--real, --strict and --set are for judging samples: add --curate or --forbid-copies.")
-        return
     if real is None:
         raise ConfigError(
             "expected the images that the generator was trained on, to judge samples by, but got none; a generator's "

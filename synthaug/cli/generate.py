@@ -9,7 +9,7 @@ import typer
 
 from synthaug.cli.filter_flags import check_judging, filter_settings
 from synthaug.cli.filter_flags import filters as parse_filters
-from synthaug.cli.settings import other_settings, save_settings
+from synthaug.cli.settings import other_settings, refuse_given, save_settings
 from synthaug.cli.values import counts as parse_counts
 from synthaug.cli.values import shard as parse_shard
 
@@ -62,7 +62,13 @@ def run(
     """
     part = parse_shard(shard)
     chosen, filter_values = parse_filters(filters, curate, forbid_copies), filter_settings(overrides)
-    check_judging(chosen, real, part, given=[real_split, *filter_values, strict])
+    if chosen is None:
+        judging = ("real", "real_split", "budget", "strict", "overrides")
+        refuse_given(ctx, judging, "is for judging samples: add --curate or --forbid-copies.")
+    else:
+        check_judging(real, part)
+    if balance_with is None:
+        refuse_given(ctx, ("split",), "is that of the dataset to balance: add --balance-with.")
 
     from synthaug.data import ImageDataset
     from synthaug.sampling import generate, load_generator

@@ -59,8 +59,6 @@ def run(
     from synthaug.recommendation.answer.table import answer_table
 
     classifier = other_settings(ctx, [name for name in ClassifierConfig.field_names() if name != "model"])
-    if "augmentation" in classifier:
-        classifier["augmentation"] = classifier["augmentation"] or "none"  # which flags read as null
     console = Console(soft_wrap=True)
     policy = recommend(
         source,
@@ -86,5 +84,5 @@ def run(
     )
     save_settings(out / RESOLVED, ctx, classifier)
     console.print(answer_table(out))
-    console.print(f"[bold]{policy.words}[/bold]", highlight=False)
-    console.print(f"{out / 'policy.yaml'} and {out / 'recommendation.html'}", highlight=False)
+    console.print(policy.words, style="bold", markup=False, highlight=False)
+    console.print(f"{out / 'policy.yaml'} and {out / 'recommendation.html'}", markup=False, highlight=False)

@@ -23,8 +23,8 @@ _SETTINGS = "synthaug.settings"
 _NOT_SAVED = frozenset({"config", "resume", "overwrite", "dry_run"})
 
 
-class SettingsCommand(TyperCommand):
-    """A command that collects unknown flags with their values, and takes defaults from ``--config``."""
+class ConfigCommand(TyperCommand):
+    """A command that takes defaults from ``--config``; an unknown flag, or key of the file, is an error."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Take the unknown flags out, load the configuration file, and parse the rest as usual."""
@@ -35,9 +35,16 @@ class SettingsCommand(TyperCommand):
             defaults, fields = self._from_file(config) if config else ({}, {})
         except ConfigError as error:
             raise typer.BadParameter(str(error), ctx=ctx) from error
+        self.check_others(fields | flags)
         ctx.default_map = {**(ctx.default_map or {}), **defaults}
         ctx.meta[_SETTINGS] = fields | flags
         return super().parse_args(ctx, known)
+
+    def check_others(self, settings: Mapping[str, Any]) -> None:
+        """Raise `ConfigError` if there are settings that are no flags of this command."""
+        for name in settings:
+            flags = [option.name for option in self.params if option.name]
+            raise ConfigError(f"{self.name} has no setting {name!r}.{did_you_mean(name, flags)}")
 
     def _separate(self, args: list[str]) -> tuple[list[str], dict[str, Any], str | None]:
         takes_value = {
@@ -54,8 +61,9 @@ class SettingsCommand(TyperCommand):
             if word == "--":
                 return [*known, word, *args], settings, config
             name, equals, value = word.partition("=")
-            if name in takes_value:
-                known.append(word)
+            if name.replace("_", "-") in takes_value:  # as a keyword argument is written
+                name = name.replace("_", "-")
+                known.append(name + equals + value)
                 if takes_value[name] and not equals and args:
                     value = args.pop(0)
                     known.append(value)
@@ -84,6 +92,13 @@ class SettingsCommand(TyperCommand):
         )
 
 
+class SettingsCommand(ConfigCommand):
+    """A command whose verb looks at further settings, collected from unknown flags and keys: see `other_settings`."""
+
+    def check_others(self, settings: Mapping[str, Any]) -> None:
+        """Leave that to the verb, which knows them once it runs."""
+
+
 def parse_value(text: str) -> Any:
     """Read a flag's value: a number, true, false, null, or a text.
 
@@ -96,7 +111,7 @@ def parse_value(text: str) -> Any:
             return kind(text)
         except ValueError:
             continue
-    words = {"true": True, "false": False, "none": None, "null": None}
+    words = {"true": True, "false": False, "null": None}
     return words.get(text.lower(), text)
 
 
@@ -115,11 +130,28 @@ def other_settings(ctx: typer.Context, known: Iterable[str]) -> dict[str, Any]:
     for name in settings:
         if name not in fields:
             flags = [option.name for option in ctx.command.params if option.name]
+            others = [field for field in fields if field not in flags]
             raise ConfigError(
-                f"{ctx.command.name} has no setting {name!r}.{did_you_mean(name, [*fields, *flags])} "
-                f"Settings beside those of --help: {', '.join(field for field in fields if field not in flags)}."
+                f"{ctx.command.name} has no setting {name!r}.{did_you_mean(name, [*fields, *flags])}"
+                + (f" Settings beside those of --help: {', '.join(others)}." if others else "")
             )
     return settings
+
+
+def refuse_given(ctx: typer.Context, names: Iterable[str], why: str) -> None:
+    """Raise `ConfigError` if one of these flags was given, or a configuration file has another value than usual.
+
+    Args:
+        ctx: Of the verb.
+        names: Of parameters.
+        why: Ends the message, as in ``"belongs to …"``.
+    """
+    options = {option.name: option for option in ctx.command.params}
+    for name in names:
+        source = ctx.get_parameter_source(name)
+        given = source is not None and source.name == "COMMANDLINE"
+        if given or (ctx.params[name] and ctx.params[name] != options[name].default):
+            raise ConfigError(f"{options[name].opts[0]} {why}")
 
 
 def save_settings(path: Path, ctx: typer.Context, settings: Mapping[str, Any]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,29 +21,33 @@ _CHANNELS = {"L": 1, "RGB": 3}
 class MixedDataset(torch.utils.data.Dataset[Any]):
     """Real images with samples among them; items are (PIL image, label), or what the real dataset's transforms make.
 
-    In mode ``"add"`` the samples come after the real images; else each real image is swapped for a sample of its class
-    with the policy's probability, drawn from torch's global random state. Samples take size and mode of the first real
-    image, and go through the real dataset's ``transforms`` if it has any, as torchvision's datasets have.
+    In mode ``"add"`` the samples come after the real images; else each real image is swapped for a sample of its class,
+    or mixed with one, with the policy's probability, drawn from torch's global random state. Samples take size and mode
+    of the first real image. If the real dataset has ``transforms``, as torchvision's have, real images and samples go
+    through them after that.
 
     Args:
         real: A map-style dataset of (image, label).
         bank: The samples.
         policy: How they enter. Loss weight and schedule are a matter of the training loop.
+        mix: In mode ``"mix"`` mixes some images with samples: called with (PIL image, label), returns the same.
 
     Raises:
+        DataError: If images, before the dataset's transforms, are no grey or RGB PIL images.
         LabelError: If ``real`` names its classes, and they are not the bank's.
     """
 
-    def __init__(self, real: Any, bank: SampleBank, policy: Policy) -> None:
+    def __init__(
+        self, real: Any, bank: SampleBank, policy: Policy, mix: Callable[[Any, int], tuple[Any, int]] | None = None
+    ) -> None:
         names = getattr(real, "classes", None)
         if names is not None:
             check_same_classes([str(name) for name in names], bank.classes)
         self.real, self.bank, self.policy = real, bank, policy
+        self._mix = mix
         self._sampler = ClassSampler(bank)
-        self._transforms = getattr(real, "transforms", None)
-        self._shape = bank.image_shape
-        if self._transforms is None and len(real):
-            self._shape = _pil_shape(real[0][0])
+        self._raw, self._transforms = _taken_apart(real)
+        self._shape = _pil_shape(self._raw[0][0]) if len(real) else bank.image_shape
 
     @property
     def added(self) -> int:
@@ -58,12 +64,15 @@ class MixedDataset(torch.utils.data.Dataset[Any]):
         if position >= len(self.real):
             row = position - len(self.real)
             return self._sample(row, int(self.bank.labels[row]))
-        item: tuple[Any, int] = self.real[position]
-        if self.policy.mode == "add":
-            return item
-        label = self._sampler.label(item[1])
-        row = self._sampler.choose(label, self.policy.replace_probability, uniform())
-        return item if row == NOTHING else self._sample(row, label)
+        image, label = self._raw[position]
+        if self._mix is not None:
+            image, label = self._mix(image, label)
+        elif self.policy.mode == "replace":
+            checked = self._sampler.label(label)
+            row = self._sampler.choose(checked, self.policy.replace_probability, uniform())
+            if row != NOTHING:
+                return self._sample(row, checked)
+        return self._transformed(image, label)
 
     def is_synthetic(self, position: int) -> bool:
         """Say whether an item is one of the samples that come after the real images."""
@@ -71,14 +80,26 @@ class MixedDataset(torch.utils.data.Dataset[Any]):
 
     def _sample(self, row: int, label: int) -> tuple[Any, int]:
         pixels = np.ascontiguousarray(self._sampler.image(row, self._shape))
-        image = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+        return self._transformed(Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels), label)
+
+    def _transformed(self, image: Any, label: int) -> tuple[Any, int]:
         return (image, label) if self._transforms is None else self._transforms(image, label)
+
+
+def _taken_apart(real: Any) -> tuple[Any, Callable[[Any, int], tuple[Any, int]] | None]:
+    """Return a torchvision dataset without its transforms, and these; another dataset as it is."""
+    transforms = getattr(real, "transforms", None)
+    if transforms is None:
+        return real, None
+    raw = copy.copy(real)
+    raw.transforms = raw.transform = raw.target_transform = None
+    return raw, transforms
 
 
 def _pil_shape(image: Any) -> tuple[int, int, int]:
     if not isinstance(image, Image.Image) or image.mode not in _CHANNELS:
         raise DataError(
             f"expected a dataset of grey or RGB PIL images, but got {getattr(image, 'mode', type(image).__name__)}. "
-            "Leave its transform out, and transform the mixed dataset's items instead."
+            "Leave out what makes them something else, and do that with the mixed dataset's items instead."
         )
     return _CHANNELS[image.mode], image.height, image.width

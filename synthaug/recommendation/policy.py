@@ -55,23 +55,23 @@ class RecommendedPolicy:
         """Return a map-style torch dataset of the real images with the samples among them.
 
         Args:
-            real: A map-style dataset of (image, label), such as torchvision's; its transforms are applied to samples
-                too. Labels are read in the order of `classes`.
+            real: A map-style dataset of (PIL image, label), such as torchvision's; its transforms are applied to
+                samples too. Labels are read in the order of `classes`.
 
         Returns:
             ``real`` itself where samples are not to be used, else a `synthaug.recommendation.mixed.MixedDataset`; where
-            the policy mixes images, each item is mixed with a sample of its class (the policy's own mixing with
+            the policy mixes images, some items are mixed with a sample of their class (the policy's own mixing with
             samples of other classes takes whole batches: `synthaug.classifiers.train_classifier`).
+
+        Raises:
+            DataError: If images, before the dataset's transforms, are no grey or RGB PIL images.
+            LabelError: If ``real`` names its classes, and they are not the policy's, in this order.
         """
         if not self.recommended:
             return real
-        if self.policy.mode == "mix":
-            from synthaug.integrations.torchvision import TransformedDataset
-
-            return TransformedDataset(real, self.transform())
         from synthaug.recommendation.mixed import MixedDataset
 
-        return MixedDataset(real, self.bank, self.policy)
+        return MixedDataset(real, self.bank, self.policy, self.transform() if self.policy.mode == "mix" else None)
 
     def transform(self) -> Any:
         """Return a torchvision v2 transform of (image, label) that brings the samples in; else it changes nothing.
@@ -106,7 +106,7 @@ class RecommendedPolicy:
         """Write ``policy.yaml`` into the folder, atomically."""
         with new_file(self.folder / POLICY_FILE) as temporary:
             text = yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
-            temporary.write_text(f"# {self.words}\n{text}", encoding="utf-8")
+            temporary.write_text(f"# {' '.join(self.words.split())}\n{text}", encoding="utf-8")
 
     def save(self, path: str | Path, *, overwrite: bool = False) -> RecommendedPolicy:
         """Copy the policy with its generator and bank to another folder, and return it opened from there.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shlex
 import shutil
 import time
@@ -136,7 +137,7 @@ def recommend(
         generator_settings=generator_settings,
         model_options=model_options,
         device=device,
-        say=(lambda text: None) if console is None else (lambda text: console.print(text, highlight=False)),
+        say=_say_on(console),
     )
     program = [
         "synthaug",
@@ -150,6 +151,12 @@ def recommend(
         folder.name,
     ]
     return search.run(command or shlex.join(program))
+
+
+def _say_on(console: Console | None) -> Callable[[str], None]:
+    if console is None:
+        return lambda text: None
+    return functools.partial(console.print, markup=False, highlight=False)
 
 
 def _usual_families(minutes: float) -> tuple[str, ...]:

@@ -77,7 +77,8 @@ def test_added_samples_enter_by_their_share_of_the_union():
     bank = samples((0, 24, 28))
     feed = Feed(real_images(), bank, Policy(mode="add"), batch_size=90, seed=0)
     batch = next(feed.batches(1))
-    assert feed.class_counts.tolist() == [30, 30, 30]
+    assert feed.class_counts(samples=True).tolist() == [30, 30, 30]
+    assert feed.class_counts(samples=False).tolist() == [30, 6, 2]
     assert np.bincount(batch.labels).tolist() == [30, 30, 30]
     assert int(batch.synthetic.sum()) == 52
 

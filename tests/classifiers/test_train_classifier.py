@@ -128,6 +128,24 @@ def test_logit_adjustment_starts_from_the_adjusted_loss(splits):
     assert adjusted.loss == pytest.approx(F.cross_entropy(logits + shares.log(), batch.labels).item(), rel=1e-4)
 
 
+def test_the_correction_is_that_of_the_images_that_batches_are_drawn_from(splits):
+    """In the last step, when samples that evened the classes out are gone, it is that of the real images."""
+    train, _ = splits
+    tail = train.long_tail(imbalance=5, seed=0)
+    missing = tail.class_counts.max() - tail.class_counts
+    labels = np.repeat(np.arange(len(tail.classes)), missing)
+    bank = SampleBank.from_arrays(np.zeros((len(labels), *tail.images.shape[1:]), np.uint8), labels, tail.classes)
+    plain = TINY | {"batch_size": 16, "learning_rate": 1e-12, "logit_adjustment": 1.0}
+
+    def loss(steps, until, tau=1.0):
+        policy = Policy(mode="add", real_only_after=until)
+        found = train_classifier(tail, bank=bank, policy=policy, **(plain | {"steps": steps, "logit_adjustment": tau}))
+        return found.loss
+
+    assert loss(1, 1.0) == pytest.approx(loss(1, 1.0, tau=0.0), rel=1e-4), "samples even out: nothing to correct"
+    assert abs(loss(2, 0.5) - loss(2, 0.5, tau=0.0)) > 0.01, "only real images are left"
+
+
 def test_nothing_but_the_training_split_is_looked_at_before_the_end(splits):
     """A test split that must not be read in training raises when it is."""
     train, test = splits

@@ -91,6 +91,11 @@ def test_anomalies_trains_and_scores(tmp_path):
         (["upscale", "RUN", "--source", "digits", "--factor", 3], "2 or 4"),
         (["anomalies", "--normal", "digits", "--test", "digits", "--latent-dimm", 3], "latent_dim"),
         (["anomalies", "--normal", "digits", "--test", "digits", "--format", "xls"], "csv"),
+        (["anomalies", "RUN", "--normal", "digits", "--test", "digits", "--steps", 7], "--steps belongs to training"),
+        (["compress", "RUN", "--source", "digits", "--bit", 2], "Did you mean 'bits'"),
+        (["denoise", "RUN", "--source", "digits", "--sigm", 0.3], "Did you mean 'sigma'"),
+        (["upscale", "RUN", "--source", "digits", "--factor", 2, "--stepz", 1], "Did you mean 'steps'"),
+        (["edit", "RUN", "--keep-residul", "true"], "Did you mean"),
     ],
 )
 def test_wrong_requests_are_one_line_and_leave_nothing(run, tmp_path, words, message):

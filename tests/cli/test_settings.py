@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-import pytest
+import inspect
+import sys
 
-from synthaug.cli.settings import parse_value
+import pytest
+import typer
+from calling import call
+
+from synthaug.cli.app import app
+from synthaug.cli.settings import ConfigCommand, SettingsCommand, parse_value
 from synthaug.cli.values import counts, image_size, shard
 from synthaug.errors import ConfigError
 
@@ -19,6 +25,7 @@ from synthaug.errors import ConfigError
         ("True", True),
         ("false", False),
         ("null", None),
+        ("none", "none"),
         ("x", "x"),
     ],
 )
@@ -50,3 +57,18 @@ def test_shard():
     for wrong in ("1", "1/", "a/b", "-1/4"):
         with pytest.raises(ConfigError, match="K/N"):
             shard(wrong)
+
+
+def test_every_verb_that_takes_further_flags_looks_at_them():
+    """Flags that nobody reads would be swallowed without a word."""
+    for command in typer.main.get_command(app).commands.values():
+        if isinstance(command, ConfigCommand):
+            reads = "other_settings" in vars(sys.modules[inspect.unwrap(command.callback).__module__])
+            assert reads == isinstance(command, SettingsCommand), command.name
+
+
+def test_flags_may_be_spelled_as_keyword_arguments(tmp_path):
+    result = call("generate", tmp_path / "none", "--per_class=3", "--shard_size", 64, "--out", tmp_path / "out")
+    assert result.exit_code == 2
+    assert "per_class" not in result.stderr
+    assert "shard_size" not in result.stderr

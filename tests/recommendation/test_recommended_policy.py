@@ -78,14 +78,21 @@ def test_replacing_keeps_the_length_and_touches_only_the_classes_of_the_policy(t
     assert len(white) == pytest.approx(80, abs=15)
 
 
-def test_a_torchvision_dataset_keeps_its_own_transforms_and_applies_them_to_samples(tmp_path):
+@pytest.mark.parametrize("mode", ["add", "replace", "mix"])
+def test_a_torchvision_dataset_keeps_its_own_transforms_and_applies_them_to_samples(tmp_path, mode):
     from torchvision.datasets import FakeData
     from torchvision.transforms import v2
 
-    transform = v2.Compose([v2.Grayscale(), v2.ToImage(), v2.Resize((6, 6))])
-    data = FakeData(6, (3, 9, 9), num_classes=3, transform=transform)
-    mixed = recommended(tmp_path / "p").apply(data)
-    assert [tuple(mixed[position][0].shape) for position in (0, 7)] == [(1, 6, 6)] * 2
+    normalise = [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize([0.5], [0.5])]
+    transform = v2.Compose([v2.RandomCrop(8), v2.Grayscale(), *normalise])  # the samples are smaller than the crop
+    data = FakeData(6, (3, 9, 9), num_classes=3, transform=transform, target_transform=lambda label: label + 10)
+    policy = Policy(mode=mode, replace_probability=0.5, classes=("b",))
+    mixed = recommended(tmp_path / "p", policy).apply(data)
+    items = [mixed[position] for position in range(len(mixed))]
+    assert len(items) == (12 if mode == "add" else 6)
+    assert {(tuple(image.shape), image.dtype) for image, _ in items} == {((1, 8, 8), torch.float32)}
+    assert {label for _, label in items} <= {10, 11, 12}
+    assert data.transform is transform
 
 
 def test_mixing_keeps_classes_without_samples_as_they_are(tmp_path):
@@ -109,6 +116,10 @@ def test_other_classes_and_damaged_files_are_refused(tmp_path):
     other = ImageDataset.from_arrays(np.zeros((2, 8, 8), np.uint8), [0, 1], ["x", "y"])
     with pytest.raises(LabelError, match="only in the data"):
         policy.apply(other)
+    mixing = recommended(tmp_path / "mixing", Policy(mode="mix", replace_probability=0.5))
+    turned = ImageDataset.from_arrays(np.zeros((3, 8, 8), np.uint8), [0, 1, 2], ["c", "b", "a"])
+    with pytest.raises(LabelError, match="label 0 is 'c' in the data"):
+        mixing.apply(turned)
     with pytest.raises(FormatError, match="cannot read"):
         RecommendedPolicy.load(tmp_path / "none.yaml")
     file = tmp_path / "p" / "policy.yaml"

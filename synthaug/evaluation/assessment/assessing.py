@@ -96,6 +96,7 @@ def evaluate(
         >>> result.findings[0].words, result.memorisation.share, result.utility.gain.mean  # doctest: +SKIP
     """
     from rich.console import Console
+    from rich.markup import escape
 
     for name, value, least in (("seeds", seeds, 0), ("steps", steps, 1)):
         if value < least:
@@ -160,8 +161,8 @@ def evaluate(
     console = console or Console(soft_wrap=True)
     console.print(summary_table(result))
     for finding in result.findings:
-        console.print(f"[bold]{finding.words}[/bold] {finding.detail}", highlight=False)
-    console.print(f"{target / PAGE} and {target / JSON}", highlight=False)
+        console.print(f"[bold]{escape(finding.words)}[/bold] {escape(finding.detail)}", highlight=False)
+    console.print(f"{target / PAGE} and {target / JSON}", markup=False, highlight=False)
     return result
 
 

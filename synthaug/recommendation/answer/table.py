@@ -15,6 +15,7 @@ _MOST_ROWS = 8
 
 def answer_table(folder: Path) -> Table:
     """Return the gain over the ratio and the best of the race, read from a finished recommendation."""
+    from rich.markup import escape
     from rich.table import Table
 
     found = read_json(folder / "recommendation.json")
@@ -25,7 +26,7 @@ def answer_table(folder: Path) -> Table:
     for row in [row for row in found["race"] if row["differences"]][:_MOST_ROWS]:
         differences = row["differences"]
         mean = 100 * sum(differences) / len(differences)
-        table.add_row(row["words"], "race", f"{mean:+.1f}", "", str(len(differences)))
+        table.add_row(escape(row["words"]), "race", f"{mean:+.1f}", "", str(len(differences)))
     gain = found["gain"]
     if gain is not None:
         interval = "" if gain["low"] is None else f"{100 * gain['low']:+.1f} … {100 * gain['high']:+.1f}"
