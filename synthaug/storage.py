@@ -56,7 +56,12 @@ def new_directory(path: Path, *, overwrite: bool = False, what: str = "output fo
         OutputExistsError: If ``path`` holds data and ``overwrite`` is false.
     """
     refuse_existing(path, overwrite, what)
-    partial = partial_path(path)
+    if not path.name:
+        raise OutputExistsError(
+            f"{what}: expected a new folder, but got the current one ({path}), which cannot be replaced as a whole. "
+            "Name a folder in it."
+        )
+    partial = path.with_name(f".{path.name}.new")  # another than that of a run that goes on after a kill
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:

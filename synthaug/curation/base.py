@@ -56,6 +56,10 @@ class FittedSelection(ABC):
 
     thresholds: NDArray[np.floating] | None = None
 
+    def able(self, candidates: Candidates) -> NDArray[np.bool_]:
+        """Return which candidates it may choose at all, bool (N,); of others more have to be drawn."""
+        return np.ones(len(candidates), dtype=bool)
+
     @abstractmethod
     def choose(self, candidates: Candidates, wanted: NDArray[np.int64]) -> Verdict:
         """Choose among candidates, as a set.

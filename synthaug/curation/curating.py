@@ -12,10 +12,11 @@ from synthaug.curation.picture import Gallery
 from synthaug.curation.pipeline import DEFAULT_FILTERS, Curation, Filters
 from synthaug.curation.reference import Reference
 from synthaug.curation.tables import accepted_table, joined, rejected_table
-from synthaug.errors import DataError
+from synthaug.errors import ConfigError, DataError
 from synthaug.grids import save_picture
 from synthaug.labels import ClassKey, resolve_counts
 from synthaug.sampling import SampleBank
+from synthaug.seeds import check_seed
 from synthaug.storage import refuse_existing
 
 if TYPE_CHECKING:
@@ -48,9 +49,10 @@ def curate(
         filters: Names from `list_filters`, or filters with settings, in order.
         settings: Settings by name of the filter; under ``"reference"`` fields of `ReferenceConfig`.
         per_class: Samples of each class that selections (diversity, hardness) keep; left out, the share they have.
+            Give ``per_class`` or ``counts``, and only with a selection.
         counts: The same by class name or label of the bank; classes left out keep none.
         out: Folder to write; left out, the bank stays in memory.
-        seed: Of the classifiers that are trained.
+        seed: Of the classifiers that are trained, from 0 to 2³² − 1.
         overwrite: Replace what is in ``out``.
         device: ``"auto"`` (a GPU if there is one) or a torch device.
 
@@ -58,7 +60,7 @@ def curate(
         The bank of accepted samples; its ``provenance["curation"]`` tells settings, thresholds and numbers.
 
     Raises:
-        ConfigError: On an unknown filter or setting.
+        ConfigError: On an unknown filter or setting, or numbers without a selection.
         DataError: If no sample is accepted, the images are of another shape, or a class has no real image.
         LabelError: If the training split does not know a class of the bank.
         OutputExistsError: If ``out`` holds data and ``overwrite`` is false.
@@ -68,6 +70,8 @@ def curate(
         >>> kept.rejected.column("reason").value_counts()  # doctest: +SKIP
     """
     curation = Curation.make(filters, settings)
+    check_seed(seed)
+    _check_numbers(curation, per_class, counts)
     target = None if out is None else Path(out).expanduser().resolve()
     if target is not None:
         refuse_existing(target, overwrite, "curate")
@@ -94,19 +98,33 @@ def curate(
             "fewer, or train the generator longer."
         )
     table = bank.table
+    report = fitted.describe() | numbers_by_class | {"bank": bank.digest}
+    if (before := bank.provenance.get("curation")) is not None:
+        report["before"] = before
     kept = SampleBank.from_arrays(
         bank.images[rows],
         bank.labels[rows],
         bank.classes,
         table=accepted_table(table.take(rows), judgement, rows),
-        provenance=dict(bank.provenance) | {"curation": fitted.describe() | numbers_by_class | {"bank": bank.digest}},
+        provenance=dict(bank.provenance) | {"curation": report},
         rejected=joined(bank.rejected, rejected_table(table.take(others), judgement, others)),
     )
     if target is None:
         return kept
     saved = kept.save(target, overwrite=overwrite)
     gallery = Gallery(judgement.names, bank.classes)
-    gallery.add(bank.images, np.asarray(bank.labels), judgement)
+    gallery.add(bank.images, np.asarray(bank.labels), judgement.reasons)
     if (picture := gallery.picture()) is not None:
         save_picture(picture, target / PICTURE)
     return saved
+
+
+def _check_numbers(curation: Curation, per_class: int | None, counts: Mapping[ClassKey, int] | None) -> None:
+    if per_class is not None and counts is not None:
+        raise ConfigError("give per_class or counts, not both.")
+    if (per_class is not None or counts is not None) and not curation.selects:
+        raise ConfigError(
+            "per_class and counts: expected a filter that chooses among good samples (diversity, hardness), but got "
+            f"{', '.join(one.name for one in curation.filters)}, which judge them one by one. Add one, or leave the "
+            "number out."
+        )

@@ -68,6 +68,7 @@ class Drawing:
         self._fitted = curation.fit(reference)
         self.gallery = Gallery(self._fitted.names, gen.classes)
         self.labels, self.indices = np.empty(0, np.int64), np.empty(0, np.int64)
+        self._good = np.empty(0, bool)
 
     def run(self, advance: Callable[[int], None]) -> None:
         """Draw and judge; ``advance`` takes how many more good samples there are."""
@@ -82,12 +83,15 @@ class Drawing:
             images = self._decode(labels, indices)
             candidates = self._reference.candidates(images, self._ours[labels])
             judgement = self._fitted.judge(candidates, None if whole is None else whole.alive)
-            self.gallery.add(images, labels, judgement)
-            found = np.bincount(labels[judgement.accepted], minlength=len(self.classes))
+            rejected = judgement.reasons >= 0
+            self.gallery.add(images[rejected], labels[rejected], judgement.reasons[rejected])
+            able = self._fitted.good(judgement)
+            found = np.bincount(labels[able], minlength=len(self.classes))
             advance(int((np.minimum(good + found, self.wanted) - np.minimum(good, self.wanted)).sum()))
             drawn, good = drawn + numbers, good + found
             self.labels = np.concatenate([self.labels, labels])
             self.indices = np.concatenate([self.indices, indices])
+            self._good = np.concatenate([self._good, able])
             whole = judgement if whole is None else whole.joined(judgement)
         if whole is not None:
             self._finish(whole)
@@ -113,6 +117,8 @@ class Drawing:
         asked = np.flatnonzero(self.wanted)
         ours[self._ours[asked]] = self.wanted[asked]
         self.judgement = self._fitted.choose(shrunk, ours)
+        chosen_from = np.flatnonzero(shrunk.accepted)
+        self.gallery.add(shrunk.alive.images, self.labels[chosen_from], self.judgement.reasons[chosen_from])
         order = np.lexsort((self.indices, self.labels))
         self.rows, self.others = order[self.judgement.accepted[order]], order[self.judgement.reasons[order] >= 0]
         # The alive ones stand in the order in which they were drawn.
@@ -124,7 +130,7 @@ class Drawing:
         """Return which candidates are good, but beyond the first of their class that are needed."""
         surplus = np.zeros(len(self.labels), dtype=bool)
         for label in np.flatnonzero(self.wanted):
-            good = np.flatnonzero(judged.accepted & (self.labels == label))
+            good = np.flatnonzero(self._good & (self.labels == label))
             surplus[good[self._pool[label] :]] = True
         return surplus
 

@@ -17,12 +17,13 @@ from synthaug.curation.drawing import Drawing
 from synthaug.curation.pipeline import DEFAULT_FILTERS, Curation, Filters
 from synthaug.curation.reference import Reference
 from synthaug.curation.tables import accepted_table, rejected_table
-from synthaug.errors import ConfigError, GenerationInterrupted
+from synthaug.errors import ConfigError, DataWarning, GenerationInterrupted
 from synthaug.grids import save_picture
 from synthaug.labels import ClassKey
 from synthaug.sampling import Plan, SampleBank, load_generator, plan_samples
 from synthaug.sampling.generating import check_seed, write_output
 from synthaug.sampling.job import Job
+from synthaug.sampling.partial import refuse_unfinished
 from synthaug.sampling.progress import sample_progress
 from synthaug.sampling.writers import writer_class
 from synthaug.storage import refuse_existing
@@ -99,6 +100,8 @@ def generate_curated(
 
     Warns:
         BudgetWarning: If a class has fewer samples than asked for.
+        DataWarning: If the generator was trained on other images than ``train``: filters that learn from held-out
+            images make what is measured on these look better than it is.
 
     Example:
         >>> bank = generate_curated(gen, train, per_class=500, budget=4, out="bank")  # doctest: +SKIP
@@ -116,8 +119,12 @@ def generate_curated(
     plan = plan_samples(gen.classes, per_class, counts, balance)
     wanted = np.bincount(plan.labels, minlength=len(gen.classes))
     job = Job.by(gen, plan, seed=seed, format=format, shard_size=shard_size)
+    if not overwrite:
+        known = {key: value for key, value in job.manifest().items() if key not in ("count", "plan")}
+        refuse_unfinished(target, known, further="curation")
     if not isinstance(train, Reference):
-        train = Reference(train, abs(seed), curation.reference, device or "auto")
+        _check_trained_on(gen, train)
+        train = Reference(train, abs(seed) % (1 << 32), curation.reference, device or "auto")
     drawing = Drawing(gen, job, curation, train, wanted, budget)
     with _explain_interrupt(), sample_progress(int(wanted.sum()), progress) as advance:
         drawing.run(advance)
@@ -130,6 +137,18 @@ def generate_curated(
     if (picture := drawing.gallery.picture()) is not None:
         save_picture(picture, target / PICTURE)
     return SampleBank.open(target)
+
+
+def _check_trained_on(gen: Generator, train: ImageDataset) -> None:
+    known: Mapping[str, Any] = gen.provenance.get("dataset") or {}
+    if known.get("digest", train.digest) != train.digest:
+        warnings.warn(
+            f"the generator was trained on other images ({known.get('name', 'unnamed')}) than those that samples are "
+            f"judged by ({train.name}), or on the same in another order. If these hold images that a classifier is "
+            "tested on later, the test is no longer honest: name the generator's own training images.",
+            DataWarning,
+            stacklevel=3,
+        )
 
 
 def _from_memory(images: NDArray[np.uint8]) -> Callable[[slice], NDArray[np.uint8]]:

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from synthaug.curation.pipeline import Judgement
 from synthaug.grids import row_grid
 
 KEPT = "kept"
@@ -32,12 +31,12 @@ class Gallery:
         self._names, self._classes = (KEPT, *names), tuple(classes)
         self._found: dict[tuple[int, int], list[NDArray[np.uint8]]] = {}
 
-    def add(self, images: NDArray[np.uint8], labels: NDArray[np.int64], judgement: Judgement) -> None:
-        """Look at candidates (N, H, W, C) with their labels and what became of them."""
+    def add(self, images: NDArray[np.uint8], labels: NDArray[np.int64], reasons: NDArray[np.int64]) -> None:
+        """Look at candidates (N, H, W, C) with their labels and what became of them, as `Judgement` says it."""
         for label in np.unique(labels)[:_CLASSES].tolist():
-            for reason in np.unique(judgement.reasons[labels == label]).tolist():
+            for reason in np.unique(reasons[labels == label]).tolist():
                 shown = self._found.setdefault((reason + 1, label), [])
-                rows = np.flatnonzero((labels == label) & (judgement.reasons == reason))[: _ROWS - len(shown)]
+                rows = np.flatnonzero((labels == label) & (reasons == reason))[: _ROWS - len(shown)]
                 shown += [np.array(images[row]) for row in rows]
 
     def picture(self) -> Image.Image | None:

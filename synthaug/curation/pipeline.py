@@ -86,6 +86,11 @@ class Curation:
         return cls(tuple(made), ReferenceConfig.from_dict(settings.get(_REFERENCE, {})))
 
     @property
+    def selects(self) -> bool:
+        """Whether a filter chooses among good samples."""
+        return any(isinstance(filter_, Selection) for filter_ in self.filters)
+
+    @property
     def share(self) -> float:
         """Share of the candidates that the selections keep of those that the judges accept."""
         return math.prod(filter_.share for filter_ in self.filters if isinstance(filter_, Selection))
@@ -135,6 +140,15 @@ class FittedCuration:
                 alive = judgement.alive
                 judgement = judgement.after(number, fitted.judge(alive, earlier), fitted)
         return judgement
+
+    def good(self, judgement: Judgement) -> NDArray[np.bool_]:
+        """Return which candidates all judges accepted and every selection may choose, bool (N,)."""
+        good = judgement.accepted.copy()
+        rows = np.flatnonzero(good)
+        for fitted in self._fitted:
+            if isinstance(fitted, FittedSelection):
+                good[rows] &= fitted.able(judgement.alive)
+        return good
 
     def choose(self, judgement: Judgement, wanted: NDArray[np.int64] | None = None) -> Judgement:
         """Let the selections choose among what the others accepted.

@@ -149,7 +149,7 @@ class Reference:
         """Return a detector of copies of the training images, fitted once.
 
         Raises:
-            DataError: If there are fewer than two training images.
+            DataError: If there are fewer than three training images.
         """
         from synthaug.curation.copies import CopyDetector
 

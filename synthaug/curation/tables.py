@@ -19,12 +19,16 @@ def accepted_table(names: pa.Table, judgement: Judgement, rows: NDArray[np.integ
     """Return the names of accepted samples with their scores and weights.
 
     Args:
-        names: Provenance of these samples, a row each; columns that an earlier curation left are replaced.
+        names: Provenance of these samples, a row each; columns that an earlier curation left are replaced. Its weights
+            count too, unless a filter that gave them judges again.
         judgement: Of all candidates.
         rows: Which candidates the samples are.
     """
-    table = _with_scores(names, judgement, rows)
-    return table.append_column(WEIGHT, [judgement.weights[rows]])
+    weights = judgement.weights[rows]
+    again = any(SCORE + name in names.column_names for name in judgement.names)
+    if WEIGHT in names.column_names and not again:
+        weights = weights * names.column(WEIGHT).to_numpy().astype(np.float32)
+    return _with_scores(names, judgement, rows).append_column(WEIGHT, [weights])
 
 
 def rejected_table(names: pa.Table, judgement: Judgement, rows: NDArray[np.integer]) -> pa.Table:

@@ -75,11 +75,7 @@ def _take_over(path: Path, target: Path, manifest: Mapping[str, Any], overwrite:
     if found == manifest:
         return
     if found is not None and not overwrite:
-        differing = [key for key in manifest if not isinstance(found, dict) or found.get(key) != manifest[key]]
-        raise OutputExistsError(
-            f"an unfinished run with other settings ({', '.join(differing)}) waits in {path}. Repeat its command "
-            f"to finish {target}, choose another path, or pass overwrite=True (--overwrite) to throw it away."
-        )
+        raise _unfinished(path, target, _differing(found, manifest))
     for entry in path.iterdir():
         if entry.name == _LOCK:
             continue
@@ -87,6 +83,36 @@ def _take_over(path: Path, target: Path, manifest: Mapping[str, Any], overwrite:
             shutil.rmtree(entry)
         else:
             entry.unlink()
+
+
+def refuse_unfinished(target: Path, manifest: Mapping[str, Any], further: str) -> None:
+    """Refuse an output beside which another run waits, before anything is made for it.
+
+    Args:
+        target: The output.
+        manifest: What of its manifest is known already.
+        further: An entry that it will have, not known yet.
+
+    Raises:
+        OutputExistsError: If what waits there is no run with such a manifest.
+    """
+    path = partial_path(target)
+    if (path / MANIFEST).is_file():
+        found = read_json(path / MANIFEST)
+        differing = _differing(found, manifest) + ([] if further in found else [further])
+        if differing:
+            raise _unfinished(path, target, differing)
+
+
+def _differing(found: Any, manifest: Mapping[str, Any]) -> list[str]:
+    return [key for key in manifest if not isinstance(found, dict) or found.get(key) != manifest[key]]
+
+
+def _unfinished(path: Path, target: Path, differing: list[str]) -> OutputExistsError:
+    return OutputExistsError(
+        f"an unfinished run with other settings ({', '.join(differing)}) waits in {path}. Repeat its command "
+        f"to finish {target}, choose another path, or pass overwrite=True (--overwrite) to throw it away."
+    )
 
 
 @contextlib.contextmanager

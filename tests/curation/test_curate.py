@@ -130,7 +130,7 @@ def test_a_filter_object_is_as_good_as_its_name(bank, reference):
     assert len(curate(bank, reference, Curation((Confidence(quantile=0.4),)))) == len(named)
 
 
-def test_other_data_changes_nothing_and_seeds_reproduce(bank, real_and_new, reference):
+def test_seeds_reproduce(bank, real_and_new, reference):
     settings = {"reference": reference.config.to_dict() | {"steps": 15}}
     train = real_and_new[0].few_shot(10, seed=0)
     first, second = (curate(bank, train, "confidence", settings=settings) for _ in range(2))
@@ -149,6 +149,9 @@ def test_other_data_changes_nothing_and_seeds_reproduce(bank, real_and_new, refe
         ({"filters": "outlier", "settings": {"outlier": {"slak": 1}}}, ConfigError, "slack"),
         ({"filters": "outlier", "settings": {"confidence": {}}}, ConfigError, "expected those of outlier, reference"),
         ({"filters": "outlier", "settings": {"outlier": {"slack": 0.01}}}, DataError, "none of 110 samples"),
+        ({"filters": "outlier", "per_class": 3}, ConfigError, "chooses among good samples"),
+        ({"filters": "diversity", "per_class": 3, "counts": {"0": 1}}, ConfigError, "not both"),
+        ({"filters": "outlier", "seed": -1}, ConfigError, "seed"),
     ],
 )
 def test_wrong_requests_say_what_to_do(bank, reference, arguments, error, message):
@@ -167,6 +170,20 @@ def test_training_images_that_do_not_fit_are_refused(bank, real_and_new, referen
         curate(larger, reference, "outlier")
     with pytest.raises(DataError, match="empty dataset"):
         Reference(train.subset([]))
+
+
+def test_curation_goes_on_from_an_earlier_one(bank, reference):
+    """Weights that other filters gave count on, and what was done before is told."""
+    first = curate(bank, reference, "confidence")
+    second = curate(first, reference, "outlier")
+    kept = {image.tobytes(): weight for image, weight in zip(first.images, first.weights.tolist(), strict=True)}
+    assert min(kept.values()) < 1
+    for image, weight in zip(second.images, second.weights.tolist(), strict=True):
+        assert weight == pytest.approx(kept[image.tobytes()])
+    told = second.provenance["curation"]
+    assert [one["name"] for one in told["before"]["filters"]] == ["confidence"]
+    again = curate(first, reference, "confidence")
+    np.testing.assert_allclose(again.weights, first.weights[: len(again)], rtol=1e-6), "the same filter counts once"
 
 
 def test_weights_of_a_bank_reach_the_loss(bank, real_and_new):

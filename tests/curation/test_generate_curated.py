@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from synthaug.curation import BudgetError, BudgetWarning, generate_curated
-from synthaug.errors import ConfigError, GenerationInterrupted, LabelError, OutputExistsError
+from synthaug.errors import ConfigError, DataWarning, GenerationInterrupted, LabelError, OutputExistsError
 from synthaug.sampling import SampleBank, list_formats
 
 
@@ -118,6 +118,60 @@ def test_no_more_is_drawn_than_the_budget_allows_for_selections(listed, referenc
     bank = generate_curated(gen, reference, 6, filters=("diversity",), budget=1.5, out=tmp_path / "bank")
     assert bank.counts.tolist() == [6] * 10
     assert len(gen.decoded) == 90
+
+
+def test_of_what_a_selection_cannot_choose_more_is_drawn(listed, reference, tmp_path):
+    """Half of the samples are of other classes, which hardness, choosing among the others, never takes."""
+    gen = listed(wrong_every=2)
+    bank = generate_curated(gen, reference, 5, filters="hardness", budget=8, out=tmp_path / "bank")
+    assert bank.counts.tolist() == [5] * 10
+    assert bank.provenance["curation"]["missing"] == {}
+    with pytest.warns(BudgetWarning, match="budget of 1 candidates"):
+        generate_curated(listed(wrong_every=2), reference, 10, filters="hardness", budget=1, out=tmp_path / "few")
+
+
+def test_the_picture_shows_what_selections_rejected(listed, reference, tmp_path, monkeypatch):
+    from synthaug.curation import drawing
+
+    shown = []
+
+    class Watched(drawing.Gallery):
+        def add(self, images, labels, reasons):
+            shown.extend(zip(images, labels.tolist(), reasons.tolist(), strict=True))
+            super().add(images, labels, reasons)
+
+    monkeypatch.setattr(drawing, "Gallery", Watched)
+    bank = generate_curated(listed(), reference, 4, filters="diversity", budget=4, out=tmp_path / "bank")
+    assert {reason for _, _, reason in shown} == {-1, 0}
+    kept = sorted(image.tobytes() for image, _, reason in shown if reason == -1)
+    assert kept == sorted(image.tobytes() for image in bank.images), "what is shown as kept is kept"
+
+
+def test_other_images_than_the_generators_are_told(listed, real_and_new, tmp_path):
+    gen = listed()
+    gen.provenance["dataset"] = {"name": "others", "digest": "0" * 64}
+    settings = {"reference": {"steps": 20, "folds": 2}}
+    with pytest.warns(DataWarning, match="trained on other images"):
+        generate_curated(
+            gen,
+            real_and_new[0],
+            counts={"0": 1},
+            filters="confidence",
+            settings=settings,
+            budget=20,
+            out=tmp_path / "b",
+        )
+
+
+def test_an_unfinished_run_is_found_before_anything_is_drawn(listed, reference, tmp_path):
+    gen = listed()
+    partial = tmp_path / ".bank.partial"
+    partial.mkdir()
+    (partial / ".synthaug.json").write_text('{"generator": "other"}')
+    with pytest.raises(OutputExistsError, match="unfinished run with other settings"):
+        generate_curated(gen, reference, 2, filters="confidence", out=tmp_path / "bank")
+    assert gen.decoded == []
+    assert len(generate_curated(gen, reference, 2, filters="confidence", overwrite=True, out=tmp_path / "bank")) == 20
 
 
 def test_rejects_copies_of_training_images(listed, reference, real_and_new, tmp_path):

@@ -15,7 +15,9 @@ import synthaug
 from synthaug.curation.copies import CopyDetector
 from synthaug.data import ImageDataset
 from synthaug.errors import ConfigError, DataError, LabelError, OutputExistsError
-from synthaug.evaluation.assessment.memorisation import Memorisation
+from synthaug.evaluation.assessment.chances import Chance
+from synthaug.evaluation.assessment.closeness import Closeness
+from synthaug.evaluation.assessment.memorisation import Membership, Memorisation
 from synthaug.evaluation.assessment.verdicts import judge
 from synthaug.evaluation.quality import Fidelity
 from synthaug.generators import make_generator
@@ -155,7 +157,7 @@ def test_without_held_out_images_it_says_what_is_missing(splits, tmp_path):
     train, _, new = splits
     result, _ = evaluate(bank_of(new), train, out=tmp_path / "out", seeds=2)
     assert result.utility is None
-    assert result.reference is None
+    assert result.closeness.reference is None
     assert result.memorisation.membership == ()
     assert result.memorisation.nearer_to_training is None
     assert any("--holdout" in note for note in result.missing)
@@ -282,7 +284,7 @@ def test_rare_classes_and_colour(tmp_path):
     held_out = ImageDataset.from_arrays(images[1::2], labels[1::2], ["a", "b", "c"])
     fakes = random.integers(0, 256, (40, 12, 10, 3), dtype=np.uint8)
     result, _ = evaluate((fakes, np.repeat([0, 1], 20), ["a", "b"]), train, held_out, out=tmp_path / "out")
-    assert set(result.fidelity.per_class) == {"a", "b"}
+    assert set(result.closeness.fidelity.per_class) == {"a", "b"}
     picture = re.search(r"base64,([^']+)'", (tmp_path / "out" / "evaluation.html").read_text(encoding="utf-8"))
     import base64
 
@@ -316,6 +318,62 @@ def test_samples_that_lack_in_one_respect_are_not_called_like_real_ones(precisio
         )
 
     nothing = Memorisation((), 0.0, 0.0, np.zeros(100, np.int64), np.ones(100))
-    *_, finding = judge(fidelity(precision, coverage, recall), fidelity(0.8, 0.95, 0.85), nothing, None, 100, 50)
+    found = fidelity(precision, coverage, recall)
+    measured = Closeness(fidelity(0, 0, 0), sharpness=1.0, reference=fidelity(0.8, 0.95, 0.85), beside=found)
+    *_, finding = judge(measured, nothing, None, 100, 50)
     assert finding.kind == kind
     assert words in finding.words
+
+
+def test_new_real_images_are_measured_on_as_many_images_as_the_samples(splits, tmp_path):
+    """With few training images, samples are measured on few beside them, and on all that there are by themselves."""
+    train, held_out, new = splits
+    few = train.few_shot(5, seed=0)
+    result, shown = evaluate(bank_of(new), few, held_out, out=tmp_path / "out")
+    measured = result.closeness
+    assert measured.fidelity.samples == len(new)
+    assert measured.beside.samples == measured.reference.samples == 15
+    assert measured.beside.reals == measured.reference.reals == 15
+    assert measured.beside.frechet_distance > measured.fidelity.frechet_distance, "biased upwards, for both alike"
+    assert f"{measured.beside.frechet_distance:,.1f}" in shown
+    assert {finding.about: finding.kind for finding in result.findings}["fidelity"] != "worse"
+    stored = read_json(tmp_path / "out" / "evaluation.json")
+    assert stored["fidelity_beside_real_images"]["samples"] == stored["fidelity_of_real_images"]["samples"] == 15
+
+
+def test_two_training_images_a_class_leave_out_what_new_ones_would_reach(splits, tmp_path):
+    train, held_out, new = splits
+    few = train.only("0", "1").few_shot(2, seed=0)
+    known = ImageDataset.from_arrays(held_out.images, held_out.labels, held_out.classes).only("0", "1")
+    result, _ = evaluate(bank_of(new.only("0", "1")), few, known, out=tmp_path / "out")
+    assert result.closeness.reference is None
+    assert any("too few training images" in note for note in result.missing)
+
+
+@pytest.mark.parametrize(
+    ("control", "by_samples", "by_generator", "kind", "words"),
+    [
+        (0.5, 0.52, 0.70, "worse", "has the generator"),
+        (0.73, 0.72, 0.70, "unclear", "differ without any samples"),
+        (0.73, 0.95, 0.70, "worse", "has the samples"),
+        (0.5, 0.52, 0.52, "better", "cannot tell"),
+    ],
+)
+def test_images_that_differ_anyway_are_no_alarm(control, by_samples, by_generator, kind, words):
+    def chance(value: float) -> Chance:
+        return Chance(value, value - 0.03, value + 0.03)
+
+    attacks = tuple(Membership("by it", chance(auc), 100, 100) for auc in (by_samples, by_generator))
+    known = Memorisation((), 0.0, 0.0, np.zeros(9, np.int64), np.ones(9), membership=attacks, control=chance(control))
+    perfect = Fidelity(1.0, 0.1, 0.1, (0.0, 0.2), 0.8, 0.8, 1.0, 0.8, 100, 100, 8)
+    findings = {one.about: one for one in judge(Closeness(perfect, 1.0), known, None, 100, 50)}
+    assert findings["membership"].kind == kind
+    assert words in findings["membership"].words
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 0.5])
+def test_a_seed_that_cannot_be_used_is_refused_before_anything_is_measured(splits, tmp_path, seed):
+    train, _, new = splits
+    with pytest.raises(ConfigError, match="seed: expected an integer from 0"):
+        evaluate(bank_of(new), train, out=tmp_path / "out", seed=seed)
+    assert list(tmp_path.iterdir()) == []

@@ -43,7 +43,7 @@ class Duplicate(Filter):
         """Fit the detector, and measure how far real images are from each other.
 
         Raises:
-            DataError: If there are fewer than two training images.
+            DataError: If there are fewer than three training images.
         """
         detector = reference.detector(self.false_alarms)
         pixels, labels = _flat(reference.images), reference.labels

@@ -44,9 +44,16 @@ class _Hardness(FittedSelection):
     def __init__(self, least: float, classes: int) -> None:
         self.thresholds = np.full(classes, least)
 
+    def able(self, candidates: Candidates) -> NDArray[np.bool_]:
+        return self._able(margins(candidates.probabilities, candidates.labels), candidates.labels)
+
+    def _able(self, scores: NDArray[np.floating], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
+        able: NDArray[np.bool_] = scores >= self.thresholds[labels]
+        return able
+
     def choose(self, candidates: Candidates, wanted: NDArray[np.int64]) -> Verdict:
         scores = margins(candidates.probabilities, candidates.labels)
-        able = scores >= self.thresholds[candidates.labels]
+        able = self._able(scores, candidates.labels)
         accepted = np.zeros(len(candidates), dtype=bool)
         for label in np.unique(candidates.labels).tolist():
             rows = np.flatnonzero(able & (candidates.labels == label))

@@ -15,17 +15,21 @@ from numpy.typing import NDArray
 
 from synthaug.classifiers import Policy
 from synthaug.errors import ConfigError
+from synthaug.evaluation.assessment.closeness import Closeness
 from synthaug.evaluation.assessment.features import Features, features_by
 from synthaug.evaluation.assessment.inputs import Reals, Samples, gather, open_samples, read_reals
-from synthaug.evaluation.assessment.memorisation import Memorisation, matched_rows, measure_memorisation
+from synthaug.evaluation.assessment.memorisation import Memorisation, measure_memorisation
 from synthaug.evaluation.assessment.page import assessment_page, summary_table
 from synthaug.evaluation.assessment.pictures import Shown
 from synthaug.evaluation.assessment.record import Assessment
 from synthaug.evaluation.assessment.utility import classifier_settings, measure_utility
 from synthaug.evaluation.assessment.verdicts import judge
 from synthaug.evaluation.environment import describe_environment
-from synthaug.evaluation.quality import Fidelity, measure_fidelity, relative_sharpness
+from synthaug.evaluation.matching import matched_rows
+from synthaug.evaluation.quality import measure_fidelity, relative_sharpness
+from synthaug.evaluation.quality.fidelity import LEAST_IMAGES
 from synthaug.networks.features import DEFAULT_NETWORK
+from synthaug.seeds import check_seed
 from synthaug.storage import new_directory, refuse_existing, write_json
 
 if TYPE_CHECKING:
@@ -78,7 +82,7 @@ def evaluate(
         seeds: Classifiers to train for each of three arms; 0 leaves utility out.
         steps: Optimiser steps of each classifier.
         policy: How samples are added to real images; half of each batch is replaced if left out.
-        seed: Of samples, subsets and classifiers.
+        seed: Of samples, subsets and the first classifier; the next ones follow. From 0 to 2³² − 1.
         device: ``"auto"`` (a GPU if there is one) or a torch device.
         overwrite: Replace what is in ``out``.
         console: Where the answers are printed; standard output if left out. Progress goes to standard error.
@@ -101,6 +105,7 @@ def evaluate(
     for name, value, least in (("seeds", seeds, 0), ("steps", steps, 1)):
         if value < least:
             raise ConfigError(f"{name}: expected {least} or more, but got {value!r}.")
+    check_seed(seed)
     target = Path(out)
     refuse_existing(target, overwrite, "evaluate")
     say = functools.partial(Console(stderr=True).print, markup=False, highlight=False)
@@ -129,7 +134,7 @@ def evaluate(
     with new_directory(target, overwrite=overwrite, what="evaluate") as folder:
         features = features_by(network, reals.train, seed=seed, device=device, **settings)
         say(f"{len(drawn.labels):,} samples: features and distances")
-        fidelity, reference, sharpness, shown = _measure(drawn, reals, features, seed)
+        measured, shown = _measure(drawn, reals, features, seed)
         say("looking for copies")
         memorisation = measure_memorisation(drawn, reals, features, seed)
         utility = None
@@ -138,7 +143,7 @@ def evaluate(
                 drawn,
                 reals.train,
                 reals.held_out,
-                seeds=seeds,
+                seeds=range(seed, seed + seeds),
                 policy=policy or Policy(),
                 settings=settings,
                 device=device,
@@ -146,13 +151,11 @@ def evaluate(
             )
         held_out = 0 if reals.held_out is None else len(reals.held_out)
         result = Assessment(
-            judge(fidelity, reference, memorisation, utility, len(drawn.labels), held_out),
-            fidelity,
-            reference,
-            sharpness,
+            judge(measured, memorisation, utility, len(drawn.labels), held_out),
+            measured,
             memorisation,
             utility,
-            tuple(_missing(drawn, reals, fidelity, memorisation)),
+            tuple(_missing(drawn, reals, measured, memorisation)),
             about | {"seconds": time.perf_counter() - start},
             target,
         )
@@ -166,25 +169,31 @@ def evaluate(
     return result
 
 
-def _measure(
-    samples: Samples, reals: Reals, features: Features, seed: int
-) -> tuple[Fidelity, Fidelity | None, float, Shown]:
+def _measure(samples: Samples, reals: Reals, features: Features, seed: int) -> tuple[Closeness, Shown]:
     """Measure equally many samples and real images of each class, and keep what pictures need."""
     against = reals.train if reals.held_out is None else reals.held_out
     everything = _as_dataset(samples, against.classes)
-    chosen, rows = matched_rows(everything, against, seed)
+    chosen, rows = matched_rows([everything, against], seed)
     images, labels = samples.images[chosen], samples.labels[chosen]
     of_reals, of_samples = features(against.take(rows), True), features(images, False)
     measure = functools.partial(measure_fidelity, real_labels=against.labels[rows], classes=against.classes, seed=seed)
-    fidelity = measure(of_reals, of_samples, sample_labels=labels)
+    found = Closeness(
+        measure(of_reals, of_samples, sample_labels=labels), relative_sharpness(against.take(rows), images)
+    )
     shown = Shown(chosen, of_samples, labels, of_reals, against.labels[rows])
-    reference = None
-    if reals.held_out is not None:
-        members, others = matched_rows(reals.train, reals.held_out, seed)
-        of_train = features(reals.train.take(members), True)
-        shown = dataclasses.replace(shown, of_train=of_train)
-        reference = measure_fidelity(features(reals.held_out.take(others), True), of_train, seed=seed)
-    return fidelity, reference, relative_sharpness(against.take(rows), images), shown
+    if reals.held_out is None:
+        return found, shown
+    ours, members, others = matched_rows([everything, reals.train, reals.held_out], seed)
+    of_train = features(reals.train.take(members), True)
+    shown = dataclasses.replace(shown, of_train=of_train)
+    if len(members) < LEAST_IMAGES:
+        return found, shown
+    of_held_out = features(reals.held_out.take(others), True)
+    beside = found.fidelity
+    if len(ours) < len(chosen):
+        beside = measure_fidelity(of_held_out, features(samples.images[ours], False), seed=seed)
+    reference = measure_fidelity(of_held_out, of_train, seed=seed)
+    return dataclasses.replace(found, reference=reference, beside=beside), shown
 
 
 def _as_dataset(samples: Samples, classes: tuple[str, ...]) -> ImageDataset:
@@ -203,7 +212,7 @@ def _describe(data: ImageDataset) -> dict[str, Any]:
     }
 
 
-def _missing(samples: Samples, reals: Reals, fidelity: Fidelity, memorisation: Memorisation) -> list[str]:
+def _missing(samples: Samples, reals: Reals, measured: Closeness, memorisation: Memorisation) -> list[str]:
     notes = []
     if reals.held_out is None:
         notes.append(
@@ -211,8 +220,14 @@ def _missing(samples: Samples, reals: Reals, fidelity: Fidelity, memorisation: M
             "it: utility, membership inference and the comparison of distances are left out, and fidelity is "
             "measured against training images, which a copy resembles best. Name held-out images (--holdout)."
         )
-    elif not memorisation.membership:
-        notes.append("Held-out images share too few classes with the training images for membership inference.")
+    else:
+        if not memorisation.membership:
+            notes.append("Held-out images share too few classes with the training images for membership inference.")
+        if measured.reference is None:
+            notes.append(
+                "There are too few training images of classes that samples and held-out images have, to say what new "
+                "real images would reach."
+            )
     counts: NDArray[np.int64] = np.bincount(samples.labels, minlength=len(reals.train.classes))
     lacking = [
         name
@@ -230,6 +245,6 @@ def _missing(samples: Samples, reals: Reals, fidelity: Fidelity, memorisation: M
             f"The generator was trained on other images ({trained_on.get('name', 'unnamed')}) than those given as "
             "real, or on the same in another order. If on others, copies and members are looked for in the wrong place."
         )
-    if fidelity.warning:
-        notes.append(fidelity.warning)
+    if measured.fidelity.warning:
+        notes.append(measured.fidelity.warning)
     return notes

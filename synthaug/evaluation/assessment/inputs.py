@@ -100,8 +100,9 @@ def read_reals(
         DataError: If a source cannot be read, or held-out images are too few or the training images themselves.
         LabelError: If held-out images have a class that the training images have not.
     """
-    shape = like.image_shape if isinstance(like, (Generator, SampleBank)) else None
-    if shape is not None:
+    if image_size is None or channels == "auto":
+        one = like if isinstance(like, (Generator, SampleBank)) else ImageDataset.load(like, image_size)
+        shape = one.image_shape
         image_size = (shape[1], shape[2]) if image_size is None else image_size
         channels = shape[0] if channels == "auto" else channels
     train = ImageDataset.load(real, image_size, channels=channels, split=split)

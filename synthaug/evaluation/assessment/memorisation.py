@@ -13,10 +13,11 @@ from synthaug.data import ImageDataset
 from synthaug.evaluation.assessment.chances import Chance, area_under_curve, nearer
 from synthaug.evaluation.assessment.features import Features
 from synthaug.evaluation.assessment.inputs import Reals, Samples
+from synthaug.evaluation.matching import matched_rows
 from synthaug.generators import Generator
 from synthaug.latent.inputs import relabelled
 
-_MOST_SAMPLES, _MOST_IMAGES = 1000, 2000
+_MOST_SAMPLES = 1000
 _FEWEST_PAIRS = 20
 
 
@@ -126,8 +127,10 @@ def measure_memorisation(samples: Samples, reals: Reals, features: Features, see
     )
     share = None if reals.held_out is None else detector.find(reals.held_out.images).share
     close = Memorisation(copies, found.share, share, found.nearest, found.distance)
-    members, others = matched_rows(reals.train, reals.held_out, seed)
-    if reals.held_out is None or len(members) < _FEWEST_PAIRS:
+    if reals.held_out is None:
+        return close
+    members, others = matched_rows([reals.train, reals.held_out], seed)
+    if len(members) < _FEWEST_PAIRS:
         return close
     some = _choice(len(samples.labels), _MOST_SAMPLES, seed)
     of_members, of_others = (
@@ -153,21 +156,6 @@ def measure_memorisation(samples: Samples, reals: Reals, features: Features, see
         membership=tuple(attacks),
         control=_control(reals.train, members, of_members, of_others, len(some), features, seed),
     )
-
-
-def matched_rows(
-    train: ImageDataset, held_out: ImageDataset | None, seed: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return rows of equally many training and held-out images of each class, 2,000 of each at most."""
-    random = np.random.default_rng([seed, 0x3A7C])
-    members, others = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
-    if held_out is not None:
-        counts = np.minimum(train.class_counts, held_out.class_counts)
-        counts = np.ceil(counts * min(1.0, _MOST_IMAGES / max(1, counts.sum()))).astype(np.int64)
-        for label, count in enumerate(counts.tolist()):
-            for data, rows in ((train, members), (held_out, others)):
-                rows.append(random.permutation(np.flatnonzero(data.labels == label))[:count])
-    return np.sort(np.concatenate(members)), np.sort(np.concatenate(others))
 
 
 def _choice(number: int, most: int, seed: int) -> NDArray[np.int64]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from synthaug.evaluation.assessment.closeness import Closeness
 from synthaug.evaluation.assessment.inputs import Reals, Samples
 from synthaug.evaluation.assessment.pictures import Shown, class_bars, extremes, feature_map, neighbours
 from synthaug.evaluation.assessment.record import Assessment
@@ -21,7 +22,8 @@ _PER_CLASS = ("class", "KID ↓", "Fréchet ↓", "precision ↑", "recall ↑",
 
 def rows(result: Assessment) -> list[list[str]]:
     """Return the lines of the table: what, of samples, of real images."""
-    ours, theirs, known = result.fidelity, result.reference, result.memorisation
+    measured, known = result.closeness, result.memorisation
+    ours, theirs = measured.beside or measured.fidelity, measured.reference
     lines = []
     if result.utility is not None:
         utility = result.utility
@@ -43,7 +45,7 @@ def rows(result: Assessment) -> list[list[str]]:
     ):
         lines.append([title, *(_number(one, name, digits) for one in (ours, theirs))])
     lines.append(["KID, 95 % interval", *(_interval(one) for one in (ours, theirs))])
-    lines.append(["sharpness, real = 1", f"{result.sharpness:.2f}", "1.00"])
+    lines.append(["sharpness, real = 1", f"{measured.sharpness:.2f}", "1.00"])
     expected = known.held_out_share
     lines.append(
         [
@@ -108,13 +110,12 @@ def assessment_page(result: Assessment, samples: Samples, reals: Reals, shown: S
         page.verdict(finding.kind, finding.words, finding.detail)
     if result.missing:
         page.text("Mind", result.missing)
-    page.table(
-        "In numbers", _COLUMNS, rows(result), "New real images: what a perfect generator would reach.", difference=False
-    )
-    bars = class_bars(result.fidelity, result.utility)
+    page.table("In numbers", _COLUMNS, rows(result), _numbers_note(result.closeness), difference=False)
+    fidelity = result.closeness.fidelity
+    bars = class_bars(fidelity, result.utility)
     if bars is not None:
         page.pictures("By class", [(bars, "The class furthest from real images first")], smooth=True)
-        page.table("By class, in numbers", _PER_CLASS, _class_rows(result.fidelity), difference=False)
+        page.table("By class, in numbers", _PER_CLASS, _class_rows(fidelity), difference=False)
     page.pictures("Map", [(feature_map(shown, about["seed"]), _MAP)], smooth=True)
     picture = extremes(samples, shown)
     if picture is not None:
@@ -142,6 +143,16 @@ _MAP = "One point an image, images with like features near each other (t-SNE). G
 _EXTREMES = (
     "By distance in features to the five nearest real images of their class, over what is usual among real images of it"
 )
+
+
+def _numbers_note(measured: Closeness) -> str:
+    """Say on how many images the distances of the table are."""
+    if measured.beside is None:
+        return f"Distances on {measured.fidelity.samples:,} samples and as many real images, with the same classes."
+    return (
+        "New real images: what a perfect generator would reach. Distances on as many images of each class: "
+        f"{measured.beside.samples:,}."
+    )
 
 
 def _what(samples: dict[str, object]) -> str:
@@ -176,8 +187,8 @@ def _method(result: Assessment) -> list[str]:
     about, utility = result.about, result.utility
     network = "a classifier trained on the training images" if about["network"] == "classifier" else about["network"]
     points = [
-        f"{result.fidelity.samples:,} samples and as many real images of each class; features of {network}: distances "
-        "are not comparable with those on other networks' features.",
+        f"{result.closeness.fidelity.samples:,} samples and as many real images of each class; features of {network}: "
+        "distances are not comparable with those on other networks' features.",
         "Fréchet distance (Heusel et al. 2017), KID (Bińkowski et al. 2018), precision and recall (Kynkäänniemi et al. "
         "2019, k = 3), density and coverage (Naeem et al. 2020, k = 5).",
         "Near-copies: exact or lightly changed (mirrored, moved, turned, brighter, noisy, compressed) training images, "

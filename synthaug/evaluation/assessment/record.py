@@ -6,10 +6,10 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
+from synthaug.evaluation.assessment.closeness import Closeness
 from synthaug.evaluation.assessment.memorisation import Memorisation
 from synthaug.evaluation.assessment.utility import Utility
 from synthaug.evaluation.assessment.verdicts import Finding
-from synthaug.evaluation.quality import Fidelity
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -18,9 +18,7 @@ class Assessment:
 
     Attributes:
         findings: The answers in words, the most useful first.
-        fidelity: Samples against held-out images, or, without any, against training images; overall and by class.
-        reference: Training images against the same held-out images: what a perfect generator would reach.
-        sharpness: Of samples over that of real images.
+        closeness: How close samples are to real images.
         memorisation: Copies, nearness and membership inference.
         utility: Accuracy of classifiers; `None` where it was not asked for or nothing is held out.
         missing: What could not be measured or should be minded, in words.
@@ -29,9 +27,7 @@ class Assessment:
     """
 
     findings: tuple[Finding, ...]
-    fidelity: Fidelity
-    reference: Fidelity | None
-    sharpness: float
+    closeness: Closeness
     memorisation: Memorisation
     utility: Utility | None
     missing: tuple[str, ...]
@@ -44,9 +40,7 @@ class Assessment:
             **self.about,
             "findings": [finding.to_dict() for finding in self.findings],
             "missing": list(self.missing),
-            "fidelity": self.fidelity.to_dict(),
-            "fidelity_of_real_images": None if self.reference is None else self.reference.to_dict(),
-            "sharpness": self.sharpness,
+            **self.closeness.to_dict(),
             "utility": None if self.utility is None else self.utility.to_dict(),
             "memorisation": self.memorisation.to_dict(),
             "copies": [copy.to_dict() for copy in self.memorisation.copies],

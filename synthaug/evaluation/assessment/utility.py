@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -71,7 +71,7 @@ def measure_utility(
     train: ImageDataset,
     held_out: ImageDataset,
     *,
-    seeds: int,
+    seeds: Sequence[int],
     policy: Policy,
     settings: dict[str, Any],
     device: str = "auto",
@@ -85,7 +85,7 @@ def measure_utility(
         samples: Samples; classes without any are missing from what the second arm learns.
         train: Real training images.
         held_out: Read by each classifier once, after its last step.
-        seeds: Classifiers of each arm, 1 or more.
+        seeds: Of the classifiers of each arm, one or more.
         policy: How samples enter training beside real images.
         settings: Fields of `ClassifierConfig`.
         device: ``"auto"`` (a GPU if there is one) or a torch device.
@@ -94,9 +94,9 @@ def measure_utility(
     bank = SampleBank.from_arrays(samples.images, samples.labels, train.classes)
     alone = ImageDataset.from_arrays(samples.images, samples.labels, train.classes)
     results: dict[str, list[ClassifierResult]] = {arm: [] for arm in _ARMS}
-    for seed in range(seeds):
+    for number, seed in enumerate(seeds, start=1):
         for arm in _ARMS:
-            say(f"classifier {seed + 1} of {seeds}, trained on {arm}")
+            say(f"classifier {number} of {len(seeds)}, trained on {arm}")
             results[arm].append(
                 train_classifier(
                     alone if arm == "samples" else train,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Literal
 
+from synthaug.evaluation.assessment.closeness import Closeness
 from synthaug.evaluation.assessment.memorisation import Memorisation
 from synthaug.evaluation.assessment.utility import Utility
 from synthaug.evaluation.quality import Fidelity
@@ -39,8 +40,7 @@ class Finding:
 
 
 def judge(
-    fidelity: Fidelity,
-    reference: Fidelity | None,
+    closeness: Closeness,
     memorisation: Memorisation,
     utility: Utility | None,
     samples: int,
@@ -49,8 +49,7 @@ def judge(
     """Say what was found, the most useful first.
 
     Args:
-        fidelity: Of samples against real images.
-        reference: Of real training images against held-out ones; `None` where nothing is held out.
+        closeness: Of samples to real images.
         memorisation: What samples give away.
         utility: What samples teach, if that was measured.
         samples: Number of samples.
@@ -60,7 +59,7 @@ def judge(
     findings.append(_on_copies(memorisation, samples, held_out))
     if memorisation.membership and memorisation.control is not None:
         findings.append(_on_membership(memorisation))
-    return (*findings, _on_fidelity(fidelity, reference))
+    return (*findings, _on_fidelity(closeness.beside or closeness.fidelity, closeness.reference))
 
 
 def _on_utility(utility: Utility) -> Finding:
@@ -94,11 +93,13 @@ def _on_copies(memorisation: Memorisation, samples: int, held_out: int) -> Findi
         detail += f"; of held-out real images, which are no copies, {100 * expected:.1f} % count as such."
         kind = _against_chance(found, samples, round(expected * held_out), held_out)
     words = {
-        "better": "Hardly any sample is" if found else "No sample is",
+        "better": "No sample is",
         "worse": "Samples are" if found > 1 else "One sample is",
-        "unclear": "Some samples are, but no more than new real images would be,",
+        "unclear": "Some samples are, but no more than new real images would be,"
+        if found > 1
+        else "One sample is, as one of so many new real images might be,",
     }[kind]
-    near = "near-copies of training images." if kind != "better" and found > 1 else "a near-copy of a training image."
+    near = "near-copies of training images." if found > 1 else "a near-copy of a training image."
     return Finding("copies", kind, f"{words} {near}", detail)
 
 
@@ -115,12 +116,13 @@ def _against_chance(found: int, samples: int, expected: int, held_out: int) -> K
 def _on_membership(memorisation: Memorisation) -> Finding:
     by_samples, *by_generator = memorisation.membership
     control = memorisation.control
+    anyway = 0.5 if control is None else max(0.5, control.value)  # however little was learnt of them
     kind: Kind = "worse"
-    if by_samples.auc.low > max(0.5, 0.5 if control is None else control.value):
+    if by_samples.auc.low > anyway:
         words = "An attacker who has the samples can tell which images were trained on."
-    elif any(attack.auc.low > 0.5 for attack in by_generator):
+    elif any(attack.auc.low > anyway for attack in by_generator):
         words = "An attacker who has the generator, not its samples alone, can tell which images were trained on."
-    elif by_samples.auc.low > 0.5:
+    elif any(attack.auc.low > 0.5 for attack in memorisation.membership):
         kind = "unclear"
         words = "Training images can be told from held-out ones, but they differ without any samples."
     else:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from synthaug.data import ImageDataset
 from synthaug.errors import SynthaugError
 from synthaug.evaluation.comparison.task import FAILURE, GENERATOR, GRID, REALS, RESULT, TASK, TRAINING, Task, open_data
+from synthaug.evaluation.matching import matched_rows
 from synthaug.evaluation.quality import extract_features, measure_fidelity, relative_sharpness
 from synthaug.generators import Generator
 from synthaug.generators.base import CHUNK
@@ -61,9 +62,10 @@ def perform(out: Path, folder: Path) -> None:
     start = time.perf_counter()
     result: dict[str, Any] = {"task": task.to_dict()}
     if task.family == REALS:
-        chosen = train.subset(balanced_rows(train, len(reals)))
-        images, labels = chosen.images, chosen.labels
         _draw(reals.images, reals.labels, reals, folder)
+        # Distances compare on the same shares of the classes alone, and best on the same numbers.
+        rows, of_reals = matched_rows([train, reals], task.seed)
+        images, labels, reals = train.take(rows), train.labels[rows], reals.subset(of_reals)
     else:
         generator, result["training"] = _train(task, train, folder)
         images, labels, result["sampling"] = _sample(generator, reals, task.seed)

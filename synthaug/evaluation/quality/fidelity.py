@@ -13,7 +13,8 @@ from synthaug.errors import DataError
 from synthaug.evaluation.quality.distances import check_features, frechet_distance, kernel_distance
 from synthaug.evaluation.quality.manifolds import manifold_scores
 
-_LEAST = 6  # images that a manifold of five neighbours takes
+LEAST_IMAGES = 6
+"""Images that a manifold of five neighbours takes."""
 _SUBSETS, _SUBSETS_OF_A_CLASS = 50, 20
 
 
@@ -97,13 +98,13 @@ def measure_fidelity(
     per_class = {}
     for label, name in enumerate(classes):
         real, fake = reals[real_labels == label], samples[sample_labels == label]
-        if min(len(real), len(fake)) >= _LEAST:
+        if min(len(real), len(fake)) >= LEAST_IMAGES:
             per_class[name] = _measure(real, fake, seed, _SUBSETS_OF_A_CLASS)
     return dataclasses.replace(overall, per_class=per_class)
 
 
 def _measure(reals: NDArray[np.floating], samples: NDArray[np.floating], seed: int, subsets: int) -> Fidelity:
-    check_features(reals, samples, least=_LEAST)
+    check_features(reals, samples, least=LEAST_IMAGES)
     kernel = kernel_distance(reals, samples, subsets=subsets, seed=seed)
     manifolds = manifold_scores(reals, samples)
     return Fidelity(
