@@ -39,7 +39,7 @@ class OutputExistsError(SynthaugError, FileExistsError):
 
 
 class DivergenceError(SynthaugError, ArithmeticError):
-    """Training became non-finite or exploded; the last good state was kept."""
+    """Training became non-finite or exploded; the last checkpoint was kept."""
 
 
 class TrainingInterrupted(SynthaugError, KeyboardInterrupt):  # noqa: N818 - an interruption is no error

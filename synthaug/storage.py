@@ -48,6 +48,13 @@ def publish(partial: Path, path: Path) -> None:
         partial.rename(path)
 
 
+def put_back(path: Path) -> None:
+    """Bring back what `publish` had moved aside when it was killed, before the new folder was in its place."""
+    old = path.with_name(f".{path.name}.old")
+    if old.is_dir() and not path.exists():
+        old.rename(path)
+
+
 @contextlib.contextmanager
 def new_directory(path: Path, *, overwrite: bool = False, what: str = "output folder") -> Iterator[Path]:
     """Yield a temporary folder that becomes ``path`` when the block ends without an error.

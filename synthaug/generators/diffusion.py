@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import torch
 from torch import Tensor
 
 from synthaug.config import Config
+from synthaug.errors import ConfigError
 from synthaug.generators.base import Generator, Objective, Phase, Posterior, Precision, SamplingConfig
 from synthaug.generators.diffused import CodeMaps, Pixels, find_autoencoder
 from synthaug.generators.registry import register_family
@@ -132,6 +133,21 @@ class Diffusion(Generator):
     def prepare(self, data: ImageDataset) -> None:
         """Measure mean and deviation of the training images, or of their codes."""
         self.space.measure(data)
+
+    def with_sampling(self, **settings: Any) -> Self:
+        """Return this generator with other sampling settings: same weights, another digest.
+
+        Raises:
+            ConfigError: If guidance is asked for and no label was hidden in training: what the network says without a
+                label would mean nothing.
+        """
+        copy = super().with_sampling(**settings)
+        if copy.sampling.guidance != 1 and not self.config.label_dropout:
+            raise ConfigError(
+                f"guidance: expected 1, since this generator was trained with label_dropout=0, but got "
+                f"{copy.sampling.guidance:g}. Train it with a label_dropout above 0."
+            )
+        return copy
 
     def codes(self, noise: Tensor, labels: Tensor) -> Tensor:
         """Scale the noise by the temperature."""

@@ -36,6 +36,7 @@ class EncoderDecoderConfig(Config):
         latent_dim: Length of a code, or channels of a code map.
         code: ``"vector"``: one vector an image; ``"map"``: one vector a place, for restoring and latent diffusion.
         code_stride: Pixels of the image, along each side, that one place of a code map stands for: 2, 4, 8 or 16.
+            Sides below 8 pixels are not halved further, so small images have less.
         encoder: ``"small_resnet"`` or the name of any timm model.
         encoder_pretrained: Whether a timm encoder starts from timm's weights.
         width: Channels at half resolution.

@@ -19,6 +19,7 @@ from synthaug.generators.base import Generator, Precision, check_image_shape
 from synthaug.generators.card import model_card
 from synthaug.generators.per_class import PerClassGenerator
 from synthaug.generators.registry import family_class
+from synthaug.storage import digest as file_digest
 from synthaug.storage import new_file, read_json, write_json
 
 FORMAT_VERSION = 1
@@ -74,7 +75,8 @@ def save(generator: Generator, path: str | Path) -> Path:
         temporary.write_text(model_card(generator, digest), encoding="utf-8")
     description = {"format_version": FORMAT_VERSION, "synthaug_version": __version__, **generator.identity()}
     del description["classes"]  # they have a file of their own
-    write_json(folder / CONFIG, description | {"digest": digest, "provenance": generator.provenance})
+    made = {"digest": digest, "weights_digest": file_digest(folder / WEIGHTS), "provenance": generator.provenance}
+    write_json(folder / CONFIG, description | made)
     return folder
 
 
@@ -112,11 +114,17 @@ def load(path: str | Path, *, device: str = "cpu", revision: str | None = None) 
     generator.sampling = generator.sampling_class.from_dict(config["sampling"])
     generator.provenance = config.get("provenance", {})
     try:
+        weights_digest = file_digest(folder / WEIGHTS)
         generator.load_state_dict(load_file(folder / WEIGHTS))
     except FileNotFoundError as error:
         raise FormatError(f"expected the file {WEIGHTS} in {folder}, but it is missing.") from error
     except (SafetensorError, RuntimeError) as error:
         raise FormatError(f"the weights in {folder / WEIGHTS} do not fit its {CONFIG}: {error}") from error
+    if config.get("weights_digest", weights_digest) != weights_digest:
+        raise FormatError(
+            f"{folder / WEIGHTS} is damaged, or not the one that {CONFIG} belongs to: its digest is another. Copy the "
+            "whole folder again."
+        )
     return generator.to(device).eval()
 
 

@@ -101,9 +101,13 @@ class MixturePrior(nn.Module):
 
         rank = min(len(self.basis), len(codes))
         every = -(-len(codes) // _MOST_IMAGES)
-        components = PCA(rank, svd_solver="randomized", random_state=0).fit(codes[::every]).components_
         centre, basis = codes.mean(0), np.zeros(self.basis.shape)
-        basis[: len(components)] = components
+        if len(codes) > 1:
+            components = PCA(rank, svd_solver="randomized", random_state=0).fit(codes[::every]).components_
+            basis[: len(components)] = components
+        else:  # a single code shows no direction, but where its posterior is wide
+            widest = np.argsort(-variances[0], kind="stable")[: len(basis)]
+            basis[np.arange(len(widest)), widest] = 1
         self.centre.copy_(torch.from_numpy(centre))
         self.basis.copy_(torch.from_numpy(basis))
         return (codes - centre) @ basis.T, (variances @ np.square(basis).T).astype(np.float32)

@@ -46,6 +46,19 @@ def as_generator(gen: Generator | str | Path, device: str | None = None) -> Gene
     return load_generator(gen, device) if isinstance(gen, (str, Path)) else gen
 
 
+def require_shared(gen: Generator, use: str) -> None:
+    """Check that all classes share one latent space.
+
+    Raises:
+        ConfigError: If there is one model a class.
+    """
+    if gen.conditioning != "shared":
+        raise ConfigError(
+            f"{use}: expected one model for all classes (conditioning='shared'), but this generator has one a class: "
+            "their codes mean different things."
+        )
+
+
 def require_encoder(gen: Generator, use: str = "this") -> None:
     """Check that the generator finds codes for given images.
 
@@ -145,7 +158,7 @@ def resolve_labels(labels: LabelsLike, gen: Generator, images: NDArray[np.uint8]
     """
     if labels is None:
         return infer_labels(gen, images)
-    if isinstance(labels, (str, int)):
+    if isinstance(labels, (str, int, np.integer)):
         return np.full(len(images), class_index(labels, gen.classes), dtype=np.int64)
     keys = labels.tolist() if isinstance(labels, np.ndarray) else list(labels)
     if len(keys) != len(images):

@@ -120,7 +120,8 @@ class PretrainedNetwork:
                 f"expected grey or RGB images of shape (B, 1 or 3, H, W), but got {tuple(images.shape)}. Load the "
                 "dataset with channels=3."
             )
-        self._network.to(images.device)
+        with torch.inference_mode(False):  # parameters that are moved within it could never be differentiated through
+            self._network.to(images.device)
         images = images.float()
         height, width = images.shape[2:]
         size = self._size(height, width)

@@ -74,7 +74,7 @@ def fit(
     Raises:
         ConfigError: On an unknown family or setting, or a value out of range.
         OutputExistsError: If ``out`` holds data and neither ``resume`` nor ``overwrite`` is set.
-        DivergenceError: If training became non-finite or exploded; the last good state is kept.
+        DivergenceError: If training became non-finite or exploded; the last checkpoint is kept.
         TrainingInterrupted: On Ctrl-C or a termination signal; the state is saved.
 
     Example:

@@ -22,6 +22,7 @@ from synthaug.data import ImageDataset
 from synthaug.errors import ConfigError, DivergenceError, TrainingInterrupted
 from synthaug.generators import Generator, Phase
 from synthaug.pixels import from_uint8
+from synthaug.storage import put_back
 from synthaug.training.batches import BEFORE_FIRST_STEP, BatchStream, step_seed
 from synthaug.training.checkpoint import STATE, load_state, save_state
 from synthaug.training.config import TrainingConfig, changed_settings
@@ -72,6 +73,7 @@ class Trainer:
         self.stream = self.private or BatchStream(data.labels, config.batch_size, config.seed, config.balance)
         self.step = 0
         self._references: dict[str, float] = {}
+        self._saved: int | None = None
 
     @property
     def average(self) -> Generator:
@@ -87,7 +89,10 @@ class Trainer:
         Raises:
             ConfigError: If it was made with other settings.
         """
-        if self.folder is None or not (self.folder / STATE).exists():
+        if self.folder is None:
+            return False
+        put_back(self.folder / STATE)
+        if not (self.folder / STATE).exists():
             return False
         state = load_state(self.folder, self._modules(), self.optimizers)
         before, now = dict(state["config"]), self.config.to_dict()
@@ -97,7 +102,7 @@ class Trainer:
                 f"cannot resume with another {changed[0]}: expected {before.get(changed[0])!r}, but got "
                 f"{now[changed[0]]!r}. Use the settings of the first start, or start anew with overwrite."
             )
-        self.step = int(state["step"])
+        self.step = self._saved = int(state["step"])
         self._references = dict(state["references"])
         if self.private is not None and self.step < self.config.steps:
             if state["private"]["dataset"] != self.data.digest:
@@ -117,6 +122,7 @@ class Trainer:
                 # Needed to go on exactly; gone when the run is complete, so that no one can take its noise away.
                 state["private"] = {"secret": self.private.secret, "dataset": self.data.digest}
             save_state(self.folder, self._modules(), self.optimizers, state)
+            self._saved = self.step
 
     def run(self, watcher: Watcher, should_stop: Callable[[], bool], label: int | None = None) -> None:
         """Train up to the last step.
@@ -128,7 +134,7 @@ class Trainer:
 
         Raises:
             TrainingInterrupted: If ``should_stop`` said so; the state was saved.
-            DivergenceError: If a loss or gradient is not finite, or exploded; the state before it was saved.
+            DivergenceError: If a loss or gradient is not finite, or exploded; the last checkpoint stays.
         """
         config = self.config
         sums: dict[str, Tensor] = {}
@@ -229,9 +235,8 @@ class Trainer:
             self._diverged(f"the loss of {phase.name} exploded to {loss.item():.4g}")
 
     def _diverged(self, cause: str) -> None:
-        if self.private is None:  # else the weights are those after the step; the last checkpoint is good
-            self.save()
-        kept = f" The last good state is in {self.folder}." if self.folder else ""
+        """Stop without saving: the weights are bad already, and the last checkpoint is from before."""
+        kept = "" if self._saved is None else f" The checkpoint of step {self._saved} is in {self.folder}."
         raise DivergenceError(
             f"training stopped at step {self.step}: {cause}.{kept} Try a lower learning rate"
             f"{' or precision fp32' if self.generator.precision != 'fp32' else ''}."

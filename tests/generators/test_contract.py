@@ -134,6 +134,13 @@ def test_damaged_and_foreign_folders_are_refused(generator: Generator, tmp_path:
     with pytest.raises(ConfigError, match="widht"):
         load(tmp_path)
     (tmp_path / "config.json").write_text(json.dumps(config))
+    weights = (tmp_path / "model.safetensors").read_bytes()
+    (tmp_path / "model.safetensors").write_bytes(weights[:-4] + bytes([weights[-4] ^ 1]) + weights[-3:])
+    with pytest.raises(FormatError, match=r"damaged, or not the one that config\.json belongs to"):
+        load(tmp_path)
+    del config["weights_digest"]  # as folders of before had none
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    load(tmp_path)
     (tmp_path / "model.safetensors").write_bytes(b"pickle")
     with pytest.raises(FormatError, match="weights"):
         load(tmp_path)

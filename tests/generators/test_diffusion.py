@@ -133,6 +133,9 @@ def test_guidance_amplifies_what_the_label_adds() -> None:
     assert not torch.allclose(plain, without)
     other = diffusion.with_sampling(guidance=0)._guided(x, levels, labels.flip(0))
     torch.testing.assert_close(other, without)
+    with pytest.raises(ConfigError, match="label_dropout=0"):
+        make_diffusion(label_dropout=0.0).with_sampling(guidance=1.5)
+    make_diffusion(label_dropout=0.0).with_sampling(guidance=1, temperature=0.9)
 
 
 @pytest.mark.parametrize("share", [0.0, 0.9])

@@ -282,6 +282,17 @@ def test_one_image_a_class_still_varies() -> None:
     assert drawn.std(0).min() > 0.1
 
 
+def test_a_single_image_varies_where_its_posterior_is_wide() -> None:
+    prior = MixturePrior(1, 200, components=2)
+    variances = np.full((1, 200), 1e-4, np.float32)
+    variances[0, 7] = 1.0
+    prior.fit(np.ones((1, 200), np.float32), variances, np.zeros(1, np.int64))
+    with torch.no_grad():
+        drawn = prior(torch.randn(500, prior.noise_size), torch.zeros(500, dtype=torch.long))
+    assert int(drawn.std(0).argmax()) == 7
+    assert bool(torch.isfinite(drawn).all())
+
+
 def test_posterior_variance_widens_the_prior() -> None:
     codes = np.zeros((50, 2), np.float32)
     prior = MixturePrior(1, 2, components=1)

@@ -90,6 +90,19 @@ def test_a_trained_generator_is_only_calibrated(trained, digits):
     assert only_one.score_samples(data.only("0")).mean() < only_one.score_samples(data.only("1")).mean()
     unnamed = AnomalyDetector(trained, held_out=0.4).fit(data.images)
     assert set(unnamed.labels_) <= {0, 1, 2}
+    assert len(unnamed.labels_) > 1, "nothing says that arrays are of the class named 0"
+
+
+def test_new_normal_images_are_flagged_no_more_often_than_promised():
+    """Held-out images, by which the threshold is set, must look no more normal than new ones."""
+    gen = make_generator("vae", ["a"], (1, 8, 8), options={"width": 4, "latent_dim": 3, "components": 1}).eval()
+    random = np.random.default_rng(0)
+    flagged = []
+    for _ in range(30):
+        images = random.integers(0, 256, (260, 8, 8, 1), dtype=np.uint8)
+        detector = AnomalyDetector(gen, held_out=0.2, false_positive_rate=0.1).fit(images[:60])
+        flagged.append((detector.predict(images[60:]) == -1).mean())
+    assert np.mean(flagged) == pytest.approx(1 / 13, abs=0.03)  # the lowest of 12
 
 
 def test_wrong_requests(zeros):

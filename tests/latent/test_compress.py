@@ -54,6 +54,14 @@ def test_a_dimension_without_effect_takes_no_bits(trained, images):
     assert integers[:, [0, 2]].max() == 2**6 - 1
 
 
+def test_one_image_has_one_level_in_each_dimension(trained, images):
+    compressed = compress(trained, images.images[:1], images.labels[:1], 6)
+    assert compressed.integers.max() == 0
+    np.testing.assert_allclose(
+        compressed.codes, trained.encode_images(images.images[:1], images.labels[:1])[0], rtol=1e-5
+    )
+
+
 def test_another_generator_is_refused(trained, images, tmp_path):
     path = compress(trained, images.images, images.labels).save(tmp_path / "a.synz")
     with pytest.raises(ConfigError, match="expected the generator that compressed"):

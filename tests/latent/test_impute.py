@@ -150,6 +150,16 @@ def test_resizing_spreads_what_is_missing_to_all_it_touches(gan) -> None:
     assert mask.sum() <= 9
 
 
+def test_what_is_observed_after_resizing_has_no_share_of_what_is_missing(gan) -> None:
+    lower = np.zeros((28, 28), dtype=bool)
+    lower[14:] = True
+    grey = np.full((28, 28), 100, np.uint8)
+    black, white = (read_masked(np.where(lower, fill, grey).astype(np.uint8), lower, gan) for fill in (0, 255))
+    observed = ~black.mask[0]
+    assert observed.any()
+    np.testing.assert_array_equal(black.images[0][observed], white.images[0][observed])
+
+
 @pytest.mark.parametrize(
     ("images", "mask", "message"),
     [

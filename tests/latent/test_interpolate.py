@@ -36,6 +36,14 @@ def test_every_family_interpolates_between_samples(family, tiny, conditioning) -
     assert np.abs(ends.astype(int) - samples).max() <= 1
 
 
+def test_codes_of_one_model_are_not_decoded_by_another() -> None:
+    options = {"width": 8, "latent_dim": 4, "class_dim": 2, "components": 1}
+    gen = make_generator("vae", ["boot", "bag"], (1, 8, 8), conditioning="per_class", options=options).eval()
+    with pytest.raises(ConfigError, match=r"from one class to another.*one model for all classes"):
+        interpolate_samples(gen, {"boot": 1}, to="bag")
+    assert interpolate_samples(gen, {"boot": 1}, to="boot", steps=2).images.shape == (1, 2, 8, 8, 1)
+
+
 def test_the_label_changes_half_way() -> None:
     gen = make_generator("gan", ["boot", "bag"], (1, 8, 8), options={"width": 4}).eval()
     paths = interpolate_samples(gen, {"boot": 1}, steps=4, to="bag")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from synthaug.errors import ConfigError, DataError
-from synthaug.generators import make_generator
+from synthaug.generators import make_generator, save
 from synthaug.latent.quality import psnr, ssim
 from synthaug.latent.restoring.classical import NonLocalMeans, tune_non_local_means
 from synthaug.latent.restoring.comparison import add_noise, compare_denoising, compare_upscaling
@@ -58,6 +58,14 @@ def test_denoising_brings_images_nearer_to_the_originals(trained, images, steps)
 
 def test_without_noise_images_stay_as_they_are(trained, images):
     np.testing.assert_array_equal(denoise(trained, images, sigma=0.0, steps=0), images.images)
+
+
+def test_a_folder_and_a_numpy_label_will_do(trained, images, tmp_path):
+    save(trained, tmp_path / "run")
+    small = images.subset(images.labels == 1)
+    from_folder = denoise(tmp_path / "run", small.images, np.int64(1), 0.1)
+    np.testing.assert_array_equal(from_folder, denoise(trained, small.images, "1", 0.1))
+    assert upscale(tmp_path / "run", shrink(small.images[:2], 2), steps=0).shape == (2, 8, 8, 1)
 
 
 def test_more_noise_trusts_the_generator_more(trained, images):

@@ -131,15 +131,40 @@ def test_ctrl_c_saves_and_says_how_to_go_on(
     assert resumed.digest == fit(digits, **settings).digest
 
 
-def test_divergence_stops_with_the_cause_and_keeps_the_state(
-    family: str, tiny: dict[str, object], digits: ImageDataset, tmp_path: Path
+def test_divergence_stops_with_the_cause_and_keeps_the_last_checkpoint(
+    family: str, tiny: dict[str, object], digits: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with pytest.raises(DivergenceError, match=r"(not finite|exploded|inf|nan).*last good state"):
-        fit(
-            digits, family, steps=300, learning_rate=1e30, learning_rate_warmup=3, out=tmp_path / "run", **QUICK, **tiny
-        )
-    assert (tmp_path / "run" / "trainer_state" / "state.json").exists()
-    assert not (tmp_path / "run" / "model.safetensors").exists()
+    settings = {"learning_rate": 1e30, "learning_rate_warmup": 3, **QUICK, **tiny}
+    with pytest.raises(DivergenceError, match=r"(not finite|exploded|inf|nan)"):
+        fit(digits, family, steps=300, out=tmp_path / "none", **settings)
+    assert not (tmp_path / "none" / "model.safetensors").exists()
+
+    settings = {**QUICK, **tiny, "steps": 8, "checkpoint_every": 4, "out": tmp_path / "run"}
+    batch = Trainer._batch
+
+    def broken(trainer: Trainer) -> tuple[torch.Tensor, torch.Tensor]:
+        images, labels = batch(trainer)
+        return (images * float("nan") if trainer.step == 5 else images), labels
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Trainer, "_batch", broken)
+        with pytest.raises(DivergenceError, match=r"step 5.*The checkpoint of step 4 is in"):
+            fit(digits, family, **settings)
+    resumed = fit(digits, family, resume=True, **settings)
+    assert resumed.digest == fit(digits, family, **{**settings, "out": None}).digest, "what was saved is good"
+
+
+def test_a_kill_while_a_checkpoint_is_replaced_loses_nothing(digits: ImageDataset, tmp_path: Path) -> None:
+    settings = {"family": "vae", "width": 8, **QUICK}
+    fit(digits, steps=2, out=tmp_path / "run", **settings)
+    state = tmp_path / "run" / "trainer_state"
+    state.rename(tmp_path / "run" / ".trainer_state.old")  # between the two renames
+    (tmp_path / "run" / "model.safetensors").unlink()
+    (tmp_path / "run" / "config.json").unlink()
+    resumed = fit(digits, steps=4, out=tmp_path / "run", resume=True, **settings)
+    assert state.is_dir()
+    assert [json.loads(line)["step"] for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()][-1] == 4
+    assert resumed.digest == fit(digits, steps=4, **settings).digest
 
 
 def test_nothing_is_overwritten_or_mixed_up(tmp_path: Path, digits: ImageDataset) -> None:

@@ -88,6 +88,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # sci
             DataError: If there are too few images to hold some out.
         """
         self._check()
+        labelled = isinstance(X, ImageDataset)
         data = X if isinstance(X, ImageDataset) else ImageDataset.from_arrays(X, np.zeros(len(X), np.int64))
         number, least = round(self.held_out * len(data)), int(np.ceil(1 / self.false_positive_rate)) - 1
         if number < max(least, _LEAST_HELD_OUT):
@@ -102,7 +103,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         else:
             self.generator_ = as_generator(self.generator)
             require_encoder(self.generator_, "scoring images")
-        self._calibrate(kept, held_out)
+        self._calibrate(kept, held_out, labelled)
         self.offset_ = self.threshold_for(self.false_positive_rate)
         return self
 
@@ -188,11 +189,16 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         options: dict[str, Any] = {"progress": False, "checkpoint_every": 0, "preview_every": 0}
         return fit(alone, self.family, steps=self.steps, seed=self.seed, **options | dict(self.settings or {}))
 
-    def _calibrate(self, kept: ImageDataset, held_out: ImageDataset) -> None:
-        """Learn what is usual: the codes' spread from images seen in training, the rest from those kept out."""
+    def _calibrate(self, kept: ImageDataset, held_out: ImageDataset, labelled: bool) -> None:
+        """Learn what is usual: the codes' spread from images seen in training, the rest from those kept out.
+
+        Each held-out image is scored by what is usual among the others, as a new image is by what is among them all:
+        else they would look more normal than new ones, and more of these than promised would be flagged.
+        """
         gen = self.generator_
         rows = np.linspace(0, len(kept) - 1, min(len(kept), _MOST_FITTED)).astype(np.int64)
-        known = {name for name, count in zip(kept.classes, kept.class_counts, strict=True) if count} <= set(gen.classes)
+        present = {name for name, count in zip(kept.classes, kept.class_counts, strict=True) if count}
+        known = labelled and present <= set(gen.classes)
         seen, labels = read_labelled(kept.subset(rows) if known else kept.take(rows), None, gen)
         self.labels_ = np.unique(labels)
         codes, _ = gen.encode_images(seen, labels)
@@ -204,15 +210,26 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         images = read_images(held_out, gen)
         labels = self._labels(images)
         self.usual_error_ = sum(error.sum(axis=0) for _, _, error in self._rebuilt(images, labels)) / len(images)
-        signs = self._signs(images, labels)
+        signs = self._signs(images, labels, others=len(images) - 1)
         self.means_, self.spreads_ = signs.mean(axis=0), np.maximum(signs.std(axis=0), 1e-6)
-        self.held_out_scores_ = np.sort(-((signs - self.means_) / self.spreads_).sum(axis=1))
+        self.held_out_scores_ = np.sort(-standardised_by_the_others(signs).sum(axis=1))
 
-    def _signs(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return the logarithms of relative error and of the code's squared distance, (N, 2)."""
+    def _signs(
+        self, images: NDArray[np.uint8], labels: NDArray[np.int64], others: int | None = None
+    ) -> NDArray[np.float64]:
+        """Return the logarithms of relative error and of the code's squared distance, (N, 2).
+
+        Args:
+            images: To judge.
+            labels: Their normal classes.
+            others: How many others made the usual error, where these images did with them.
+        """
         signs = np.empty((len(images), 2))
         for part, codes, error in self._rebuilt(images, labels):
-            signs[part, 0] = (error / (self.usual_error_ + _USUAL)).mean(axis=(1, 2, 3))
+            usual = self.usual_error_
+            if others is not None:
+                usual = usual + (usual - error) / others
+            signs[part, 0] = (error / (usual + _USUAL)).mean(axis=(1, 2, 3))
             signs[part, 1] = self.covariance_.mahalanobis(codes - self.centres_[labels[part]])
         return np.log(np.maximum(signs, 1e-12))
 
@@ -236,3 +253,18 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # sci
             codes, _ = self.generator_.encode_images(images[part], labels[part])
             rebuilt = self.generator_.decode_codes(codes, labels[part])
             yield part, codes, np.square((images[part].astype(np.float32) - rebuilt) / 255)
+
+
+def standardised_by_the_others(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return values (N, D) less the mean of the other rows, over their standard deviation.
+
+    Example:
+        >>> standardised_by_the_others(np.array([[0.0], [1.0], [5.0]]))[2].tolist()
+        [9.0]
+    """
+    others = len(values) - 1
+    means = (values.sum(axis=0) - values) / others
+    squares = (np.square(values).sum(axis=0) - np.square(values)) / others
+    spreads: NDArray[np.float64] = np.sqrt(np.maximum(squares - np.square(means), 0))
+    standardised: NDArray[np.float64] = (values - means) / np.maximum(spreads, 1e-6)
+    return standardised

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from synthaug.errors import ConfigError, DataError, FormatError
 from synthaug.generators import Generator
 from synthaug.labels import check_labels
+from synthaug.latent.inputs import as_generator
 from synthaug.storage import new_file, refuse_existing
 
 FORMAT_VERSION = 1
@@ -129,11 +130,13 @@ class Compressed:
             raise FormatError(f"{path} holds no images compressed by synthaug, or is damaged: {error}") from error
 
 
-def compress(generator: Generator, images: NDArray[np.uint8], labels: NDArray[np.integer], bits: int = 8) -> Compressed:
+def compress(
+    generator: Generator | str | Path, images: NDArray[np.uint8], labels: NDArray[np.integer], bits: int = 8
+) -> Compressed:
     """Encode images and quantise their codes.
 
     Args:
-        generator: One with an encoder: autoencoder, vae or vaegan.
+        generator: One with an encoder (autoencoder, vae or vaegan), or its folder.
         images: uint8 (N, H, W, C) of the generator's image shape.
         labels: Their labels, (N,).
         bits: The dimension that images depend on most gets 2^bits levels over the range of its codes; the others
@@ -153,6 +156,7 @@ def compress(generator: Generator, images: NDArray[np.uint8], labels: NDArray[np
         raise ConfigError(f"bits: expected a whole number from 1 to 16, but got {bits!r}.")
     if len(images) == 0:
         raise DataError("expected at least one image to compress, but got none.")
+    generator = as_generator(generator)
     labels = check_labels(labels, generator.classes)
     codes, _ = generator.encode_images(images, labels)
     low, high = codes.min(axis=0), codes.max(axis=0)
@@ -162,7 +166,7 @@ def compress(generator: Generator, images: NDArray[np.uint8], labels: NDArray[np
     widest = np.maximum(high - low, np.finfo(np.float32).tiny)
     step = np.clip(error / np.maximum(sensitivity, 1e-12), widest / 2**bits, widest)
     # Levels lie symmetrically in the range and reach half a step beyond the outermost: one level lies in the middle.
-    last = np.ceil((high - low) / step - 1 - 1e-6)
+    last = np.maximum(np.ceil((high - low) / step - 1 - 1e-6), 0)  # where all codes are the same there is one level
     low = (low + high) / 2 - last / 2 * step
     integers = np.clip(np.rint((codes - low) / step), 0, last).astype(np.uint16)
     return Compressed(generator, labels, integers, low.astype(np.float32), step.astype(np.float32), bits)

@@ -131,7 +131,7 @@ def attribute_direction(
     if gen.conditioning != "shared" and len(gen.classes) > 1:
         raise ConfigError(
             "expected one model for all classes (conditioning='shared'), but this generator has one a class, each "
-            "with codes of its own: load the folder of one class's model instead."
+            "with codes of its own: take that of one class, gen.member(label), instead."
         )
     first, second = read_labelled(with_images, with_labels, gen), read_labelled(without_images, without_labels, gen)
     codes = np.concatenate([gen.encode_images(*group)[0] for group in (first, second)]).astype(np.float64)

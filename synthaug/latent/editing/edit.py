@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from synthaug.errors import ConfigError
 from synthaug.generators import Generator
 from synthaug.labels import ClassKey
 from synthaug.latent.class_codes import class_mean
@@ -25,6 +24,7 @@ from synthaug.latent.inputs import (
     as_generator,
     read_labelled,
     require_encoder,
+    require_shared,
     resolve_labels,
 )
 
@@ -129,19 +129,6 @@ def swap_class(
     targets = resolve_labels(to, gen, pixels)
     codes, _ = gen.encode_images(pixels, sources)
     return gen.decode_codes(recentred(gen, codes, sources, targets) if recentre else codes, targets)
-
-
-def require_shared(gen: Generator, use: str) -> None:
-    """Check that all classes share one latent space.
-
-    Raises:
-        ConfigError: If there is one model a class.
-    """
-    if gen.conditioning != "shared":
-        raise ConfigError(
-            f"{use}: expected one model for all classes (conditioning='shared'), but this generator has one a class: "
-            "their codes mean different things."
-        )
 
 
 def recentred(

@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from synthaug.errors import ConfigError, DataError
 from synthaug.generators import Generator
 from synthaug.generators.per_class import PerClassGenerator
-from synthaug.latent.editing.edit import recentred, require_shared
-from synthaug.latent.inputs import ImagesLike, LabelsLike, as_generator, read_labelled, require_encoder
+from synthaug.latent.editing.edit import recentred
+from synthaug.latent.inputs import ImagesLike, LabelsLike, as_generator, read_labelled, require_encoder, require_shared
 
 _LEAST_SPREAD = 1e-5
 

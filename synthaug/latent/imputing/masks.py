@@ -16,6 +16,7 @@ from synthaug.errors import DataError
 from synthaug.generators import Generator
 from synthaug.latent.inputs import ImagesLike, read_images
 
+_SHARE = 1e-3  # of missing pixels, below which nothing of them shows
 _HALF = 128
 
 
@@ -131,6 +132,7 @@ def _fitted(mask: NDArray[np.bool_], size: tuple[int, ...]) -> NDArray[np.bool_]
     """Bring a mask to the size (H, W)."""
     if mask.shape == tuple(size):
         return mask
-    # The same filter as the images': what it mixes with missing pixels is missing.
-    grey = Image.fromarray(mask.astype(np.uint8) * 255).resize((size[1], size[0]), Image.Resampling.BICUBIC)
-    return np.asarray(grey) > 0
+    # The same filter as the images': what it mixes with missing pixels is missing, also where their share is negative.
+    shares = Image.fromarray(mask.astype(np.float32)).resize((size[1], size[0]), Image.Resampling.BICUBIC)
+    touched: NDArray[np.bool_] = np.abs(np.asarray(shares)) > _SHARE
+    return touched

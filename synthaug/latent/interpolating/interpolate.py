@@ -20,7 +20,7 @@ from synthaug.errors import ConfigError, DataError
 from synthaug.generators import Generator
 from synthaug.grids import row_grid
 from synthaug.labels import ClassKey, class_index, resolve_counts
-from synthaug.latent.inputs import ImagesLike, LabelsLike, as_generator, read_labelled, require_encoder
+from synthaug.latent.inputs import ImagesLike, LabelsLike, as_generator, read_labelled, require_encoder, require_shared
 
 Mode = Literal["linear", "spherical", "auto"]
 
@@ -170,10 +170,9 @@ def interpolate_codes(
     """Interpolate between codes (P, latent_size) with labels (P,); see `interpolate`."""
     if steps < 2:
         raise ConfigError(f"steps: expected 2 or more, both ends counted, but got {steps}.")
-    if mode not in ("linear", "spherical", "auto"):
-        raise ConfigError(f"mode: expected 'linear', 'spherical' or 'auto', but got {mode!r}.")
-    shell = lies_on_shell(gen) if mode == "auto" else mode == "spherical"
-    chosen: Literal["linear", "spherical"] = "spherical" if shell else "linear"
+    chosen = resolve_mode(gen, mode)
+    if not np.array_equal(labels, end_labels):
+        require_shared(gen, "a path from one class to another")
     positions = np.linspace(0, 1, steps)
     codes = between(start[:, None], end[:, None], positions[None, :, None], chosen)
     on_the_way = np.where(positions < 0.5, np.asarray(labels)[:, None], np.asarray(end_labels)[:, None])
@@ -209,6 +208,18 @@ def between(
     direction = (np.sin((1 - position) * angle) * units[0] + np.sin(position * angle) * units[1]) / safe
     length = (1 - position) * lengths[0] + position * lengths[1]
     return np.where(turns, length * direction, straight).astype(np.float32)
+
+
+def resolve_mode(gen: Generator, mode: Mode | str) -> Literal["linear", "spherical"]:
+    """Return the kind of path that ``"auto"`` stands for; another one as it is.
+
+    Raises:
+        ConfigError: If there is no such kind.
+    """
+    if mode not in ("linear", "spherical", "auto"):
+        raise ConfigError(f"mode: expected 'linear', 'spherical' or 'auto', but got {mode!r}.")
+    shell = lies_on_shell(gen) if mode == "auto" else mode == "spherical"
+    return "spherical" if shell else "linear"
 
 
 def lies_on_shell(gen: Generator) -> bool:

@@ -23,7 +23,7 @@ from synthaug.data import ImageDataset
 from synthaug.errors import ConfigError, DataError
 from synthaug.generators import CHUNK, Generator
 from synthaug.latent.inputs import as_generator, in_evaluation, read_images, relabelled, require_encoder
-from synthaug.latent.interpolating.interpolate import Mode, between, lies_on_shell
+from synthaug.latent.interpolating.interpolate import Mode, between, resolve_mode
 from synthaug.networks.perceptual import PerceptualDistance
 from synthaug.networks.pretrained import load_pretrained
 from synthaug.pixels import from_uint8
@@ -135,16 +135,12 @@ def perceptual_path_length(
         (4, 'spherical', None)
     """
     gen = as_generator(gen)
+    way = resolve_mode(gen, mode)
     if pairs < 2 or not 0 < epsilon <= 0.5:
         raise ConfigError(f"expected 2 pairs or more and an epsilon up to 0.5, but got {pairs} and {epsilon}.")
-    if mode not in ("linear", "spherical", "auto"):
-        raise ConfigError(f"mode: expected 'linear', 'spherical' or 'auto', but got {mode!r}.")
     if ends not in ("samples", "images") or (ends == "images" and data is None):
         raise ConfigError(f"expected ends='samples', or ends='images' and a dataset, but got {ends!r} and {data!r}.")
     distance = distance or PerceptualDistance()
-    way: Literal["linear", "spherical"] = "linear" if mode == "linear" else "spherical"
-    if mode == "auto":
-        way = "spherical" if lies_on_shell(gen) else "linear"
     data = None if data is None else relabelled(data, gen)
     chosen = (
         _sample_ends(gen, pairs, seed) if ends == "samples" or data is None else _image_ends(gen, data, pairs, seed)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from torch import Tensor
 
 from synthaug.errors import ConfigError, DataError
 from synthaug.generators import CHUNK, Generator
-from synthaug.latent.inputs import ImagesLike, LabelsLike, read_labelled, require_encoder, resolve_labels
+from synthaug.latent.inputs import ImagesLike, LabelsLike, as_generator, read_labelled, require_encoder, resolve_labels
 from synthaug.pixels import from_uint8, to_uint8
 
 _LEARNING_RATE = 0.05
@@ -33,7 +34,7 @@ _ENOUGH_BLOCKS = 16
 
 
 def denoise(
-    gen: Generator,
+    gen: Generator | str | Path,
     images: ImagesLike,
     labels: LabelsLike = None,
     sigma: float | None = None,
@@ -47,7 +48,7 @@ def denoise(
     Little noise thus leaves the image nearly as it is, much noise leaves the generator's.
 
     Args:
-        gen: A generator with an encoder; best an autoencoder with ``corruption="noise"``.
+        gen: A generator with an encoder, or its folder; best an autoencoder with ``corruption="noise"``.
         images: Noisy images, in any form that `synthaug.latent.inputs.read_images` reads.
         labels: Their classes; found by the generator if left out.
         sigma: Standard deviation of the noise, with pixels from 0 to 1; estimated for each image if left out.
@@ -63,6 +64,7 @@ def denoise(
     Example:
         >>> clean = denoise(gen, noisy, "boot", sigma=0.1)  # doctest: +SKIP
     """
+    gen = as_generator(gen)
     trained = _trained_for(gen, "noise")
     if sigma is not None and not 0 <= sigma <= 1:
         raise ConfigError(
@@ -78,7 +80,7 @@ def denoise(
 
 
 def upscale(
-    gen: Generator,
+    gen: Generator | str | Path,
     images: NDArray[np.uint8],
     factor: int = 2,
     labels: LabelsLike = None,
@@ -88,7 +90,8 @@ def upscale(
     """Enlarge images to the generator's size, so that shrinking the result gives the input again.
 
     Args:
-        gen: A generator with an encoder; best an autoencoder with ``corruption="downsample"`` and this factor.
+        gen: A generator with an encoder, or its folder; best an autoencoder with ``corruption="downsample"`` and this
+            factor.
         images: Small images, uint8 (N, H / factor, W / factor, C) of the generator's (C, H, W).
         factor: 2 or 4.
         labels: Classes of the images; found by the generator if left out.
@@ -106,6 +109,7 @@ def upscale(
     Example:
         >>> large = upscale(gen, small, factor=2, labels="boot")  # doctest: +SKIP
     """
+    gen = as_generator(gen)
     channels, height, width = gen.image_shape
     _check_factor(factor, height, width)
     trained = _trained_for(gen, "downsample", factor)

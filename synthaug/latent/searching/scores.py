@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from synthaug.errors import ConfigError, did_you_mean
+from synthaug.pixels import to_uint8
 
 
 @dataclasses.dataclass(frozen=True)
@@ -207,7 +208,7 @@ def evaluate(score: Score, images: Tensor) -> Tensor:
         ConfigError: If the score gives something else than a finite number for each image.
     """
     if isinstance(score, BlackBox):
-        pixels = images.detach().add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
+        pixels = to_uint8(images.detach())
         array = np.asarray(score.function(pixels.permute(0, 2, 3, 1).cpu().numpy()), dtype=np.float32)
         values = torch.from_numpy(array).to(images.device)
     else:
