@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import operator
 import os
 import warnings
@@ -22,6 +23,8 @@ from synthaug.data.sources.arrays import ArraySource
 from synthaug.data.sources.base import Problem, Source, classes_of, labels_of
 from synthaug.data.sources.find import find_source
 from synthaug.errors import ConfigError, DataError, DataWarning
+
+logger = logging.getLogger("synthaug.data")
 
 _SHOWN = 5
 _LISTED = 50
@@ -102,7 +105,9 @@ def _stored(
             return _collected(source, channels)
         pixels = cache.content_digest(source.images, np.empty(0, np.int64), ())
         source.fingerprint = storage.digest(pixels, repr(list(source.labels)))
-    options = {"size": size, "channels": channels, "classes": source.classes}
+    options: dict[str, Any] = {"size": size, "channels": channels, "classes": source.classes}
+    if source.known_labels:
+        options["labels"] = source.known_labels
     folder = None if source.fingerprint is None else directory / "datasets" / cache.key(source.fingerprint, options)
     if folder is not None and not refresh and (cached := cache.find(folder)) is not None:
         return cached
@@ -128,6 +133,10 @@ def _decoded(
         return writer.publish(folder, labels, classes, decoded.problems), decoded.problems
     except SizesDiffer:
         size = median_size(source)
+        logger.warning(
+            "%s: the images differ in size; all are brought to their median, %d×%d. Name another with image_size.",
+            source.name, *size,
+        )  # fmt: skip
     finally:
         if writer is not None:
             writer.close()
@@ -148,7 +157,7 @@ def _labels(decoded: Decoded) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     classes = decoded.source.classes
     if classes is not None:
         return np.array(decoded.labels, dtype=np.int64), classes
-    classes = classes_of(decoded.labels)
+    classes = classes_of([*decoded.labels, *decoded.source.known_labels])
     return labels_of(decoded.labels, classes), classes
 
 

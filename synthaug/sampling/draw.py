@@ -201,7 +201,8 @@ def uniform() -> float:
         drawn: float = _scratch.number.uniform_().item()
         return drawn
     except AttributeError:
-        _scratch.number = torch.empty((), dtype=torch.float64, device="cpu")
+        with torch.inference_mode(False):  # else it could never be written to outside of it
+            _scratch.number = torch.empty((), dtype=torch.float64, device="cpu")
         return uniform()
 
 

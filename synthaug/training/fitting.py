@@ -13,7 +13,7 @@ import torch
 from accelerate import Accelerator
 
 from synthaug.data import ImageDataset
-from synthaug.errors import ConfigError, DataError, did_you_mean
+from synthaug.errors import ConfigError, DataError, DataWarning, did_you_mean
 from synthaug.generators import Generator, family_class, load, make_generator, save
 from synthaug.generators.base import Precision
 from synthaug.generators.per_class import PerClassGenerator
@@ -24,6 +24,8 @@ from synthaug.training.loop import Trainer
 from synthaug.training.privacy import PrivacyPlan, check_private_networks, check_private_settings
 from synthaug.training.run_folder import STATE_FOLDER, describe_run, open_run
 from synthaug.training.watcher import Watcher
+
+_LARGEST_SIDE = 128
 
 
 @dataclasses.dataclass(frozen=True)
@@ -216,6 +218,13 @@ def _check_data(data: ImageDataset, conditioning: str) -> None:
         raise DataError(
             f"expected at least one image of each class, but {len(empty)} have none ({', '.join(empty[:5])}). "
             "Use conditioning='shared', or leave these classes out."
+        )
+    if max(data.image_shape[1:]) > _LARGEST_SIDE:
+        warnings.warn(
+            f"images of {data.image_shape[1]}×{data.image_shape[2]} pixels: generators are made for 8 to "
+            f"{_LARGEST_SIDE}, and take long and fail often beyond. Load them with image_size (--image-size).",
+            DataWarning,
+            stacklevel=3,
         )
     if empty:
         warnings.warn(

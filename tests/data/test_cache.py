@@ -51,6 +51,20 @@ def test_a_moved_folder_is_still_known(class_folders: Path, decoded: list[object
     assert decoded == []
 
 
+def test_swapped_files_of_one_size_and_time_are_seen(tmp_path: Path) -> None:
+    """As archives unpack: all files have the same time of modification."""
+    for name, value in (("a", 1), ("b", 2)):
+        (tmp_path / "x" / name).mkdir(parents=True)
+        Image.new("L", (8, 8), value).save(tmp_path / "x" / name / "1.bmp")
+        os.utime(tmp_path / "x" / name / "1.bmp", (0, 0))
+    assert ImageDataset.load(tmp_path / "x").images[:, 0, 0, 0].tolist() == [1, 2]
+    first, second = tmp_path / "x" / "a" / "1.bmp", tmp_path / "x" / "b" / "1.bmp"
+    first.rename(tmp_path / "aside.bmp")
+    second.rename(first)
+    (tmp_path / "aside.bmp").rename(second)
+    assert ImageDataset.load(tmp_path / "x").images[:, 0, 0, 0].tolist() == [2, 1]
+
+
 @pytest.mark.parametrize("options", [{"image_size": 8}, {"channels": 1}, {"image_size": (10, 13)}])
 def test_other_options_decode_again(class_folders: Path, decoded: list[object], options: dict) -> None:
     plain = ImageDataset.load(class_folders)

@@ -60,6 +60,23 @@ def test_a_split_that_is_not_there(class_folders: Path, tmp_path: Path) -> None:
         ImageDataset.load(tmp_path / "two", split="test")
 
 
+def test_an_unlabelled_test_folder_is_no_class(tmp_path: Path) -> None:
+    for name in ("train/cat/1.png", "train/dog/1.png", "test/1.png", "test/2.png"):
+        add(tmp_path / name)
+    with pytest.warns(DataWarning, match="a split without class folders"):
+        data = ImageDataset.load(tmp_path)
+    assert (data.classes, len(data), data.name) == (("cat", "dog"), 2, f"{tmp_path.name} (train)")
+    with pytest.raises(DataError, match="at least one usable labelled image"):
+        ImageDataset.load(tmp_path, split="test")
+
+
+def test_train_and_test_without_class_folders_are_no_classes(tmp_path: Path) -> None:
+    for name in ("train/1.png", "test/1.png"):
+        add(tmp_path / name)
+    with pytest.raises(DataError, match="expected one folder a class in test, as in test/cat/1.png"):
+        ImageDataset.load(tmp_path)
+
+
 def test_classes_may_be_called_test_or_anything(tmp_path: Path) -> None:
     names = ["test", "..odd", "a b", "Ünïcode 猫", "weird'\"%$"]
     for name in names:
@@ -116,6 +133,13 @@ def test_sizes(tmp_path: Path) -> None:
     assert ImageDataset.load(tmp_path).image_shape == (1, 20, 10)  # the median
     assert ImageDataset.load(tmp_path, image_size=8).image_shape == (1, 8, 8)
     assert ImageDataset.load(tmp_path, image_size=(6, 9)).image_shape == (1, 6, 9)
+
+
+def test_sizes_that_differ_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    add(tmp_path / "a" / "1.png", 1, (8, 8))
+    add(tmp_path / "b" / "1.png", 1, (12, 10))
+    ImageDataset.load(tmp_path)
+    assert "brought to their median, 9×10. Name another with image_size" in caplog.text
 
 
 def test_auto_channels_look_at_colour_and_not_at_the_mode(tmp_path: Path) -> None:

@@ -189,3 +189,40 @@ def test_hub_names_go_to_load_dataset(hugging_face_dataset, monkeypatch: pytest.
     assert (len(data), data.name) == (4, "someone/pictures (train)")
     with pytest.raises(DataError, match=r"no file or folder someone/else.*no network"):
         ImageDataset.load("someone/else")
+
+
+def test_files_beside_those_of_splits_are_not_dropped(tmp_path: Path) -> None:
+    for name in ("cats", "dogs", "test"):
+        pq.write_table(table([0, 1]), tmp_path / f"{name}.parquet")
+    with pytest.raises(DataError, match=r"test beside cats\.parquet, dogs\.parquet"):
+        ImageDataset.load(tmp_path)
+
+
+def test_integer_labels_mean_the_same_in_all_splits(tmp_path: Path) -> None:
+    pq.write_table(table([1, 2, 3, 4, 5]), tmp_path / "train.parquet")
+    pq.write_table(table([5, 2, 3]), tmp_path / "test.parquet")
+    train, test = (ImageDataset.load(tmp_path, split=split) for split in ("train", "test"))
+    assert train.classes == test.classes == ("1", "2", "3", "4", "5")
+    assert test.labels.tolist() == [4, 1, 2]
+    datasets = pytest.importorskip("datasets")
+    parts = {split: datasets.Dataset.from_parquet(str(tmp_path / f"{split}.parquet")) for split in ("train", "test")}
+    again = ImageDataset.load(datasets.DatasetDict(parts), split="test")
+    assert (again.classes, again.labels.tolist()) == (test.classes, [4, 1, 2])
+
+
+def test_images_that_a_table_only_names_are_read_again(tmp_path: Path) -> None:
+    for value in (10, 20):
+        Image.new("L", (5, 4), value).save(tmp_path / f"{value}.png")
+    cells = [{"bytes": None, "path": f"{value}.png"} for value in (10, 20)]
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    pq.write_table(pa.table({"image": pa.array(cells, kind), "label": [0, 1]}), tmp_path / "x.parquet")
+    assert first_pixels(ImageDataset.load(tmp_path / "x.parquet")) == [10, 20]
+    Image.new("L", (5, 4), 30).save(tmp_path / "10.png")
+    assert first_pixels(ImageDataset.load(tmp_path / "x.parquet")) == [30, 20]
+
+
+def test_a_mistyped_path_below_a_folder_is_not_looked_for_on_the_hub(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "data" / "photos" / "a").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=r"no file or folder data/photso\. Did you mean 'data/photos'"):
+        ImageDataset.load("data/photso")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import threading
 
 import numpy as np
 import pytest
@@ -133,3 +134,17 @@ def test_cutmix_pastes_a_box_of_the_right_area():
     assert mixed[0].mean().item() == pytest.approx(0.25)
     assert mixed[1].mean().item() == pytest.approx(0.0625)  # clipped at the corner
     assert mixed[1, 0, :5, :10].min() == 1
+
+
+def test_a_first_draw_in_inference_mode_leaves_later_ones_usable():
+    found = []
+
+    def draw():  # a thread has a scratch number of its own
+        with torch.inference_mode():
+            found.append(uniform())
+        found.append(uniform())
+
+    thread = threading.Thread(target=draw)
+    thread.start()
+    thread.join()
+    assert len(found) == 2

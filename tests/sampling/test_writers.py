@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from synthaug.data import ImageDataset
 from synthaug.images import encode_png, encode_pngs
 from synthaug.sampling import generate
 from synthaug.sampling.folder_names import folder_names
@@ -69,6 +70,17 @@ def test_imagefolder_reads_in_torchvision(made, tmp_path):
         assert (pixels(Image.open(out / row["file_name"]), image) == image).all()
     assert {path for path, _ in data.samples} == {str(out / row["file_name"]) for row in table}
     assert [path.name for path in tmp_path.iterdir()] == ["out"], "a class name left the folder"
+
+
+@pytest.mark.parametrize("format", ["imagefolder", "parquet"])
+def test_synthaug_reads_its_own_files(make_gen, tmp_path, format):
+    gen = make_gen(classes=("boot", "bag", "train"), image_shape=(1, 8, 8))
+    out = generate(gen, per_class=3, seed=2, out=tmp_path / "out", format=format)
+    data = ImageDataset.load(out, strict=True)
+    assert sorted(data.classes) == ["bag", "boot", "train"]
+    for name in data.classes:
+        images = {image.tobytes() for image in data.only(name).images}
+        assert images == {image.numpy().tobytes() for image in gen.sample({name: 3}, seed=2)}
 
 
 def test_imagefolder_loads_with_datasets_though_a_class_is_called_train(made, tmp_path):

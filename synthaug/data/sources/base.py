@@ -63,6 +63,7 @@ class Source(ABC):
         classes: Class names, or None when the distinct labels are the classes.
         total: Number of rows, for progress; None when unknown.
         problems: What was already found unusable while listing.
+        known_labels: Integer labels of all splits: they are classes too, where ``classes`` is None.
     """
 
     def __init__(
@@ -72,12 +73,14 @@ class Source(ABC):
         classes: Sequence[str] | None,
         total: int | None,
         problems: Sequence[Problem] = (),
+        known_labels: Sequence[int] = (),
     ) -> None:
         self.name = name
         self.fingerprint = fingerprint
         self.classes = None if classes is None else unique_classes(classes, name)
         self.total = total
         self.problems = tuple(problems)
+        self.known_labels = tuple(known_labels)
 
     @abstractmethod
     def rows(self) -> Iterator[Row]:

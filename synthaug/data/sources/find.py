@@ -64,7 +64,7 @@ def _named(
             common = Path(os.path.commonpath([str(file.parent) for file in files]))
             return parquet.from_files(files, common, split, image_column, label_column)
         raise DataError(f"expected Parquet files, but nothing matches {text}.")
-    if isinstance(source, str) and re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", text):
+    if isinstance(source, str) and re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", text) and not path.parent.is_dir():
         return huggingface.from_hub(text, split, image_column, label_column)
     close = did_you_mean(text, [*builtin.BUILTIN, *_siblings(path)])
     raise DataError(

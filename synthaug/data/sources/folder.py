@@ -12,6 +12,8 @@ from synthaug.data.sources.selection import canonical_split, choose_split
 from synthaug.errors import DataError
 
 _IGNORED = {"__MACOSX", "Thumbs.db", "desktop.ini"}
+_ABOUT = {"README.md", "metadata.parquet", "metadata.csv", "metadata.jsonl"}
+"""Files at the top that tell of the images: what `synthaug generate --format imagefolder` and `datasets` write."""
 
 
 class FolderSource(Source):
@@ -37,16 +39,16 @@ class FolderSource(Source):
 
 
 def from_folder(root: Path, split: str | None) -> FolderSource:
-    """List an image folder; the fingerprint is made of relative paths, sizes and modification times.
+    """List an image folder; the fingerprint is made of relative paths, sizes and times of change.
 
     Raises:
         DataError: If there are no class folders, or the split is not there.
     """
     name = root.resolve().name or str(root)
-    top = _visible(root)
-    splits = _split_folders(top)
+    top = [entry for entry in _visible(root) if entry.name not in _ABOUT]
+    splits, unlabelled = _split_folders(root, top)
     if splits:
-        chosen = choose_split(splits, split, str(root))
+        chosen = choose_split([*splits, *unlabelled] if split is not None else splits, split, str(root))
         # A class that one split lacks keeps its place, so that labels mean the same in all splits.
         names = sorted({entry.name for part in splits for entry in _visible(root / part) if entry.is_dir()})
         base, name = root / chosen, f"{name} ({chosen})"
@@ -67,15 +69,18 @@ def from_folder(root: Path, split: str | None) -> FolderSource:
     problems = [
         Problem(prefix + entry.name, "not in a class folder, so it has no label") for entry in top if entry.is_file()
     ]
+    problems += [
+        Problem(f"{part}/", "a split without class folders, so its files have no labels") for part in unlabelled
+    ]
     files: list[str] = []
     labels: list[int] = []
     listing = []
     for label, class_name in enumerate(names):
         before = len(files)
-        for file, size, modified in _files_under(base / class_name, f"{prefix}{class_name}"):
+        for file, size, *times in _files_under(base / class_name, f"{prefix}{class_name}"):
             files.append(file)
             labels.append(label)
-            listing.append(f"{file}\0{size}\0{modified}\n")
+            listing.append(f"{file}\0{size}\0{times}\n")
         if len(files) == before and not splits:
             problems.append(Problem(f"{class_name}/", "this class folder holds no files"))
     text = "".join(listing).encode("utf-8", errors="surrogateescape")
@@ -93,19 +98,34 @@ def _visible(folder: Path) -> list[os.DirEntry[str]]:
     return sorted(found, key=lambda entry: entry.name)
 
 
-def _split_folders(top: list[os.DirEntry[str]]) -> list[str]:
-    """Return the folders that are splits: those so named, if train is among them or there are no others."""
+def _split_folders(root: Path, top: list[os.DirEntry[str]]) -> tuple[list[str], list[str]]:
+    """Return the folders that are splits, and those that are splits but without labels.
+
+    Splits are folders so named that hold class folders, if train is among them or there are no other folders.
+
+    Raises:
+        DataError: If there are a train and a test folder, and neither holds class folders.
+    """
     folders = [entry for entry in top if entry.is_dir()]
-    splits = [entry.name for entry in folders if canonical_split(entry.name)]
-    has_train = any(canonical_split(name) == "train" for name in splits)
-    nested = all(
-        any(inner.is_dir() for inner in _visible(Path(entry.path))) for entry in folders if entry.name in splits
-    )
-    return splits if nested and (has_train or len(splits) == len(folders)) else []
+    named = [entry for entry in folders if canonical_split(entry.name)]
+    nested = [entry.name for entry in named if any(inner.is_dir() for inner in _visible(Path(entry.path)))]
+    flat = [entry.name for entry in named if entry.name not in nested]
+    if any(canonical_split(name) == "train" for name in nested):
+        return nested, flat
+    kinds = {canonical_split(name) for name in flat}
+    if not nested and len(flat) == len(folders) and {"train", "test"} <= kinds:
+        raise DataError(
+            f"{root}: expected one folder a class in {flat[0]}, as in {flat[0]}/cat/1.png, but {', '.join(flat)} hold "
+            "files alone, so that nothing tells their labels. If these are the classes, name them otherwise."
+        )
+    return (nested, []) if nested and len(nested) == len(folders) else ([], [])
 
 
-def _files_under(folder: Path, relative: str) -> Iterator[tuple[str, int, int]]:
-    """Yield (relative path, size, modification time in ns) of all files; links are followed once."""
+def _files_under(folder: Path, relative: str) -> Iterator[tuple[str, int, int, int]]:
+    """Yield (relative path, size, times of modification and change in ns) of all files; links are followed once.
+
+    The time of change tells of files that were swapped: archives give many files one time of modification.
+    """
     waiting = [(str(folder), relative)] if folder.is_dir() else []
     seen: set[tuple[int, int]] = set()
     while waiting:
@@ -123,7 +143,7 @@ def _files_under(folder: Path, relative: str) -> Iterator[tuple[str, int, int]]:
             try:
                 status = entry.stat()
             except OSError:
-                yield name, -1, 0  # a dangling link: decoding says so
+                yield name, -1, 0, 0  # a dangling link: decoding says so
                 continue
-            yield name, status.st_size, status.st_mtime_ns
+            yield name, status.st_size, status.st_mtime_ns, status.st_ctime_ns
         waiting.extend(reversed(deeper))

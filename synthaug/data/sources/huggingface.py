@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from synthaug import storage
 from synthaug.data.sources.base import Row, Source
 from synthaug.data.sources.selection import choose_split
-from synthaug.data.sources.tables import Columns, features_of, is_text, table_rows, text_classes
+from synthaug.data.sources.tables import Columns, features_of, integer_labels, is_text, table_rows, text_classes
 from synthaug.errors import DataError, MissingExtraError
 
 
 class HuggingFaceSource(Source):
     """Rows of a map-style ``datasets.Dataset``, read as Arrow tables: images stay encoded until needed."""
 
-    def __init__(self, dataset: Any, columns: Columns, name: str, fingerprint: str) -> None:
-        super().__init__(name, fingerprint, columns.classes, len(dataset))
+    def __init__(self, dataset: Any, columns: Columns, name: str, fingerprint: str, labels: Sequence[int] = ()) -> None:
+        super().__init__(name, fingerprint, columns.classes, len(dataset), (), labels)
         self._dataset, self._columns = dataset, columns
 
     def rows(self) -> Iterator[Row]:
@@ -69,12 +69,17 @@ def from_object(
     name = name or getattr(info, "dataset_name", None) or "dataset"
     schema = source.features.arrow_schema
     columns = Columns(schema, features_of(schema), image_column, label_column, name)
-    if columns.classes is None and is_text(schema.field(columns.label).type):
+    labels: list[int] = []
+    if columns.classes is None:
         # From all splits, so that a class that one of them lacks keeps its place.
         having = [part for part in parts if columns.label in part.column_names]
-        columns.classes = text_classes({value for part in having for value in part.unique(columns.label)})
+        distinct = {value for part in having for value in part.unique(columns.label)}
+        if is_text(schema.field(columns.label).type):
+            columns.classes = text_classes(distinct)
+        elif len(having) > 1:
+            labels = integer_labels(distinct)
     fingerprint = storage.digest("datasets", source._fingerprint, columns.image, columns.label)
-    return HuggingFaceSource(source, columns, name, fingerprint)
+    return HuggingFaceSource(source, columns, name, fingerprint, labels)
 
 
 def from_saved(path: Path, split: str | None, image_column: str | None, label_column: str | None) -> HuggingFaceSource:

@@ -11,11 +11,13 @@ import pyarrow.parquet as pq
 from synthaug import storage
 from synthaug.data.sources.base import Broken, Problem, Row, Source
 from synthaug.data.sources.selection import choose_split, split_in_path
-from synthaug.data.sources.tables import Columns, features_of, is_text, table_rows, text_classes
+from synthaug.data.sources.tables import Columns, features_of, integer_labels, is_text, table_rows, text_classes
 from synthaug.errors import DataError
 
 _BATCH_BYTES = 1 << 23
+_SHOWN = 5
 _SUFFIXES = (".parquet", ".pq")
+_METADATA = "metadata.parquet"
 
 
 class ParquetSource(Source):
@@ -30,8 +32,9 @@ class ParquetSource(Source):
         problems: Sequence[Problem],
         files: Sequence[tuple[str, Path]],
         columns: Columns,
+        labels: Sequence[int] = (),
     ) -> None:
-        super().__init__(name, fingerprint, classes, total, problems)
+        super().__init__(name, fingerprint, classes, total, problems, labels)
         self._files, self._columns = files, columns
 
     def rows(self) -> Iterator[Row]:
@@ -50,8 +53,11 @@ class ParquetSource(Source):
 
 
 def files_under(folder: Path) -> list[Path]:
-    """Return the Parquet files in a folder and the folders below, sorted, without hidden ones."""
-    found = (path for suffix in _SUFFIXES for path in folder.rglob(f"*{suffix}"))
+    """Return the Parquet files in a folder and the folders below, sorted, without hidden ones.
+
+    Those that only tell of an image folder's files (``metadata.parquet``) are none.
+    """
+    found = (path for suffix in _SUFFIXES for path in folder.rglob(f"*{suffix}") if path.name != _METADATA)
     return sorted(path for path in found if not _hidden(path.relative_to(folder)) and path.is_file())
 
 
@@ -67,12 +73,21 @@ def from_files(
     name = files[0].stem if len(files) == 1 else root.resolve().name
     chosen = everything
     splits: dict[str, list[tuple[str, Path]]] = {}
+    unnamed = []
     for shown, path in everything:
         if found := split_in_path(shown):
             splits.setdefault(found, []).append((shown, path))
+        else:
+            unnamed.append(shown)
     if split is not None and not splits:
         raise DataError(f"{root}: expected files named after the split {split!r}, as in train.parquet, but found none.")
     if splits:
+        if unnamed:
+            raise DataError(
+                f"{root}: expected all files to be named after a split, or none, but got {', '.join(splits)} beside "
+                f"{', '.join(unnamed[:_SHOWN])}{', …' if len(unnamed) > _SHOWN else ''}. Rename them, or give one kind "
+                "alone, as in 'folder/cats-*.parquet'."
+            )
         part = choose_split(splits, split, str(root))
         chosen = splits[part]
         name = f"{root.resolve().name} ({part})"
@@ -95,27 +110,45 @@ def from_files(
         total += metadata.num_rows
     if schema is None:
         raise DataError(f"{root}: expected readable Parquet files, but found none. {problems[0]}")
-    classes = columns.classes
-    if classes is None and is_text(schema.field(columns.label).type):
+    classes, labels = columns.classes, []
+    if classes is None and (len(splits) > 1 or is_text(schema.field(columns.label).type)):
         # From all splits, so that a class that one of them lacks keeps its place.
-        classes = _text_classes([path for _, path in everything], columns.label)
-    status = [(shown, path.stat().st_size, path.stat().st_mtime_ns) for shown, path in chosen]
-    fingerprint = storage.digest("parquet", storage.canonical_json([status, columns.image, columns.label]))
-    return ParquetSource(name, fingerprint, classes, total, problems, readable, columns)
+        labels = _distinct([path for _, path in everything], columns.label)
+        if is_text(schema.field(columns.label).type):
+            classes, labels = text_classes(labels), []
+    status = [(shown, path.stat().st_size, path.stat().st_mtime_ns, path.stat().st_ctime_ns) for shown, path in chosen]
+    fingerprint: str | None = storage.digest("parquet", storage.canonical_json([status, columns.image, columns.label]))
+    if not all(_holds_images(path, columns.image) for _, path in readable):
+        fingerprint = None  # files that are named may change while these do not
+    return ParquetSource(name, fingerprint, classes, total, problems, readable, columns, integer_labels(labels))
 
 
 def _hidden(relative: Path) -> bool:
     return any(part.startswith(".") for part in relative.parts)
 
 
-def _text_classes(files: Sequence[Path], column: str) -> list[str]:
+def _holds_images(path: Path, column: str) -> bool:
+    """Say whether a file holds all its images, by its statistics, rather than names of image files."""
+    metadata = pq.read_metadata(path)
+    parts = [
+        metadata.row_group(group).column(number)
+        for group in range(metadata.num_row_groups)
+        for number in range(metadata.num_columns)
+    ]
+    if any(part.path_in_schema == column and part.physical_type == "BYTE_ARRAY" for part in parts):
+        return not is_text(pq.read_schema(path).field(column).type)
+    encoded = [part for part in parts if part.path_in_schema == f"{column}.bytes"]
+    return all(part.statistics is not None and part.statistics.null_count == 0 for part in encoded)
+
+
+def _distinct(files: Sequence[Path], column: str) -> list[object]:
     found: set[object] = set()
     for path in files:
         try:
             found.update(pq.read_table(path, columns=[column]).column(0).unique().to_pylist())
         except (pa.ArrowException, OSError, IndexError):
             continue  # a damaged file, or one of another table: reading its images says so
-    return text_classes(found)
+    return list(found)
 
 
 def _batch_rows(metadata: pq.FileMetaData) -> int:

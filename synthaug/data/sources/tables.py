@@ -57,6 +57,11 @@ def text_classes(values: Iterable[object]) -> list[str]:
     return sorted(str(value) for value in values if value is not None and value != "")
 
 
+def integer_labels(values: Iterable[object]) -> list[int]:
+    """Return the sorted labels among the distinct values of an integer column."""
+    return sorted(value for value in values if isinstance(value, int) and not isinstance(value, bool) and value >= 0)
+
+
 def table_rows(table: pa.Table | pa.RecordBatch, columns: Columns, where: str, first: int, root: Path) -> Iterator[Row]:
     """Yield the rows of a table whose first has number ``first``; relative paths start at ``root``."""
     images, labels = table.column(columns.image), table.column(columns.label)

@@ -27,6 +27,7 @@ from synthaug.evaluation.assessment.verdicts import judge
 from synthaug.evaluation.environment import describe_environment
 from synthaug.evaluation.matching import matched_rows
 from synthaug.evaluation.quality import measure_fidelity, relative_sharpness
+from synthaug.evaluation.quality.distances import require_torchmetrics
 from synthaug.evaluation.quality.fidelity import LEAST_IMAGES
 from synthaug.networks.features import DEFAULT_NETWORK
 from synthaug.seeds import check_seed
@@ -91,6 +92,7 @@ def evaluate(
 
     Raises:
         ConfigError: If a setting is unknown or out of range.
+        MissingExtraError: If torchmetrics is not installed.
         DataError: If a source cannot be read, sizes differ, or there are too few images.
         LabelError: If samples have a class that the real images have not.
         OutputExistsError: If ``out`` holds data and ``overwrite`` is false.
@@ -106,6 +108,7 @@ def evaluate(
         if value < least:
             raise ConfigError(f"{name}: expected {least} or more, but got {value!r}.")
     check_seed(seed)
+    require_torchmetrics()
     target = Path(out)
     refuse_existing(target, overwrite, "evaluate")
     say = functools.partial(Console(stderr=True).print, markup=False, highlight=False)

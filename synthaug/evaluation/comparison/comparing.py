@@ -27,6 +27,7 @@ from synthaug.evaluation.comparison.task import (
     stored_digest,
 )
 from synthaug.evaluation.environment import describe_environment
+from synthaug.evaluation.quality.distances import require_torchmetrics
 from synthaug.generators import family_class, list_families
 from synthaug.networks.features import DEFAULT_NETWORK
 from synthaug.storage import write_json
@@ -117,6 +118,7 @@ def compare(
 
     Raises:
         ConfigError: On an unknown family or setting, or a value out of range.
+        MissingExtraError: If torchmetrics is not installed.
         DataError: If the source cannot be read, or held-out images do not fit.
         OutputExistsError: If ``out`` holds a comparison of other data or settings, or other things.
         TrainingInterrupted: On Ctrl-C; what is finished is kept.
@@ -131,6 +133,7 @@ def compare(
     options = _options(names, settings or {}, training)
     if seeds < 1:
         raise ConfigError(f"seeds: expected 1 or more, but got {seeds!r}.")
+    require_torchmetrics()
     target = Path(out)
     train, rest = train_and_held_out(source, image_size, channels=channels, split=split, held_out=held_out)
     reals = Task(REALS, 0, 1.0, "{}", train.digest, rest.digest, samples, network, 0)

@@ -24,6 +24,18 @@ class _AsTheyAre(nn.Module):
         return features
 
 
+def require_torchmetrics() -> None:
+    """Check that distances can be computed, before anything is drawn or trained for them.
+
+    Raises:
+        MissingExtraError: If torchmetrics is not installed.
+    """
+    try:
+        import torchmetrics.image  # noqa: F401
+    except ImportError as error:
+        raise require_extra("torchmetrics", "evaluate", error) from error
+
+
 def frechet_distance(reals: NDArray[np.floating], samples: NDArray[np.floating]) -> float:
     """Return the Fréchet distance between the Gaussians that fit two sets of features best.
 
