@@ -13,6 +13,7 @@ import numpy as np
 
 import synthaug
 from benchmarks.downstream.regimes import Regime
+from benchmarks.downstream.tasks import train_and_test
 from synthaug.classifiers import Classifier, Policy, fit_classifier, score, train_classifier
 from synthaug.curation import BudgetError, BudgetWarning, Curation, Reference, ReferenceConfig, generate_curated
 from synthaug.data import ImageDataset
@@ -49,15 +50,10 @@ class Experiment:
 
     @functools.cached_property
     def _splits(self) -> tuple[ImageDataset, ImageDataset]:
-        train = self._load(self.about["source"], self.about.get("split"))
-        if self.about.get("test_source") is None and self.about.get("test_split") is None:
-            train, test = train.split(0.8, seed=0)
-        else:
-            test = self._load(self.about.get("test_source", self.about["source"]), self.about.get("test_split"))
-        limit = self.about.get("test_limit")
-        if limit is not None and limit < len(test):
-            test = test.subset(np.sort(np.random.default_rng(0).permutation(len(test))[:limit]))
-        return train, test
+        about, test = self.about, None
+        if about.get("test_source") is not None or about.get("test_split") is not None:
+            test = self._load(about.get("test_source", about["source"]), about.get("test_split"))
+        return train_and_test(self._load(about["source"], about.get("split")), test, about.get("test_limit"))
 
     @property
     def train(self) -> ImageDataset:

@@ -114,11 +114,6 @@ class Plan:
         """Yield each regime with each classifier."""
         yield from itertools.product(self.regimes, self.classifiers)
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the plan as JSON-able values."""
-        plain = dataclasses.asdict(self) | {"regimes": list(self.regimes), "with_samples": list(self.with_samples)}
-        return plain | {"arms": None if self.arms is None else [[arm.bank, arm.policy] for arm in self.arms]}
-
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Plan:
         """Make a plan, refusing unknown settings."""

@@ -102,7 +102,7 @@ def tables(cells: list[Cell]) -> list[Table]:
 
 
 def markdown(cells: list[Cell]) -> str:
-    """Return the table for a README: of each cell the real-only arms none and best, with each bank's best policy."""
+    """Return all comparisons as one table, those over the best real-only arm of each cell first."""
     lines = [
         "| dataset | images | classifier | real-only arm | real only | + samples | gain [95 % interval] | wins |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",

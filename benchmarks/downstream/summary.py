@@ -31,7 +31,6 @@ class Comparison:
         synthetic: The same with samples.
         gain: Their paired difference.
         recalls: Recall of each class without and with samples, mean over the seeds, from 0 to 1.
-        settings: Of the classifier.
     """
 
     base: str
@@ -45,7 +44,6 @@ class Comparison:
     synthetic: tuple[float, ...]
     gain: PairedDifference
     recalls: tuple[list[float], list[float]]
-    settings: dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -153,7 +151,6 @@ def _comparison(arm: dict[str, Any], pairs: list[tuple[dict[str, Any], dict[str,
         synthetic=synthetic,
         gain=paired_difference(synthetic, reference),
         recalls=(recalls[0], recalls[1]),
-        settings=pairs[0][0]["settings"],
     )
 
 

@@ -50,13 +50,20 @@ def load_splits(plan: Plan, places: Places) -> tuple[ImageDataset, ImageDataset]
     """Return the training split and the fixed test images."""
     cache = str(places.work / "data")
     train = _load(plan.source, plan.split, plan.image_size, cache)
-    if plan.test_split is None and plan.test_source is None:
-        train, test = train.split(0.8, seed=0)
-    else:
+    test = None
+    if plan.test_split is not None or plan.test_source is not None:
         test = _load(plan.test_source or plan.source, plan.test_split, plan.image_size, cache)
-    if plan.test_limit is not None and plan.test_limit < len(test):
-        chosen = np.random.default_rng(0).permutation(len(test))[: plan.test_limit]
-        test = test.subset(np.sort(chosen))
+    return train_and_test(train, test, plan.test_limit)
+
+
+def train_and_test(
+    train: ImageDataset, test: ImageDataset | None, limit: int | None
+) -> tuple[ImageDataset, ImageDataset]:
+    """Return training and test images; without a test split a fifth of the images, stratified; at most ``limit``."""
+    if test is None:
+        train, test = train.split(0.8, seed=0)
+    if limit is not None and limit < len(test):
+        test = test.subset(np.sort(np.random.default_rng(0).permutation(len(test))[:limit]))
     return train, test
 
 
@@ -108,7 +115,7 @@ def _subset(task: Task, plan: Plan, places: Places) -> ImageDataset:
 def _choose(task: Task, plan: Plan, places: Places) -> dict[str, Any]:
     """Train one candidate on a part of the subset and score it on the rest."""
     part, validation = _subset(task, plan, places).split(1 - task["holdout"], seed=task["seed"])
-    return train_classifier(part, validation=validation, seed=task["seed"], **_arguments(task["settings"])).to_dict()
+    return train_classifier(part, validation=validation, seed=task["seed"], **task["settings"]).to_dict()
 
 
 def _generator(task: Task, plan: Plan, places: Places) -> dict[str, Any]:
@@ -157,13 +164,5 @@ def _arm(task: Task, plan: Plan, places: Places) -> dict[str, Any]:
         bank=None if samples is None else SampleBank.open(places.work / "banks" / samples["bank"]),
         policy=None if samples is None else Policy.from_dict(samples["policy"]),
         seed=task["seed"],
-        **_arguments(task["settings"]),
+        **task["settings"],
     ).to_dict()
-
-
-def _arguments(settings: dict[str, Any]) -> dict[str, Any]:
-    """Take the bundled weights by name: a state dict is no JSON."""
-    settings = dict(settings)
-    if settings.pop("pretrained", False):
-        settings["pretrained"] = True
-    return settings

@@ -73,7 +73,7 @@ def test_an_unlabelled_test_folder_is_no_class(tmp_path: Path) -> None:
 def test_train_and_test_without_class_folders_are_no_classes(tmp_path: Path) -> None:
     for name in ("train/1.png", "test/1.png"):
         add(tmp_path / name)
-    with pytest.raises(DataError, match="expected one folder a class in test, as in test/cat/1.png"):
+    with pytest.raises(DataError, match=r"expected one folder a class in test, as in test/cat/1\.png"):
         ImageDataset.load(tmp_path)
 
 

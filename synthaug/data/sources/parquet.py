@@ -26,7 +26,7 @@ class ParquetSource(Source):
     def __init__(
         self,
         name: str,
-        fingerprint: str,
+        fingerprint: str | None,
         classes: Sequence[str] | None,
         total: int,
         problems: Sequence[Problem],
