@@ -29,7 +29,9 @@ def summary_table(cells: list[Cell]) -> str:
     ]
     for cell in cells:
         # the arm to start from comes first, and the one to beat last
-        for base in sorted({one.base for one in cell.comparisons}, key=lambda base: base == cell.choice["best"]):
+        for base in sorted(
+            dict.fromkeys(one.base for one in cell.comparisons), key=lambda base: base == cell.choice["best"]
+        ):
             found = {(one.bank, one.policy): one for one in cell.comparisons if one.base == base}
             gains = [found.get((bank, policy)) for _, bank, policy in WAYS]
             if any(gains):
