@@ -139,18 +139,22 @@ def recommend(
         device=device,
         say=_say_on(console),
     )
-    program = [
-        "synthaug",
-        "recommend",
-        dataset.name,
-        "--model",
-        model,
-        "--minutes",
-        f"{minutes:g}",
-        "--out",
-        folder.name,
-    ]
-    return search.run(command or shlex.join(program))
+    asked = {"families": None if families is None else chosen, "ratios": request.ratios} | settings
+    return search.run(command or _command(dataset.name, request, asked, folder.name))
+
+
+def _command(data: str, request: Request, asked: Mapping[str, Any], out: str) -> str:
+    """Return the command line that asks the same, as far as a command line can."""
+    usual = {**Request().to_dict(), "model": None, "minutes": None, "families": None, "ratios": list(RATIOS)}
+    flags = {name: value for name, value in (request.to_dict() | dict(asked)).items() if value != usual.get(name)}
+    words = ["synthaug", "recommend", data]
+    for name, value in (flags | {"out": out}).items():
+        if isinstance(value, (list, tuple)):
+            if list(value) == usual.get(name):
+                continue
+            value = ",".join(f"{one:g}" if isinstance(one, float) else str(one) for one in value)
+        words += [f"--{name.replace('_', '-')}", f"{value:g}" if isinstance(value, float) else str(value)]
+    return shlex.join(words)
 
 
 def _say_on(console: Console | None) -> Callable[[str], None]:

@@ -185,3 +185,18 @@ def test_every_package_is_installed_by_a_wheel_too() -> None:
     listed = set(tomllib.loads((root / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"])
     found = {".".join(path.parent.relative_to(root).parts) for path in root.glob("synthaug/**/__init__.py")}
     assert listed == found | {"synthaug.integrations"}
+
+
+def test_a_run_that_can_go_on_is_not_swept_away(tmp_path: Path) -> None:
+    unfinished = tmp_path / ".out.partial"
+    unfinished.mkdir()
+    (unfinished / "shard").write_text("kept")
+    with new_directory(tmp_path / "out") as partial:
+        (partial / "file").write_text("x")
+    assert (unfinished / "shard").read_text() == "kept"
+
+
+def test_the_current_folder_is_no_new_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OutputExistsError, match="Name a folder in it"), new_directory(Path()):
+        pass

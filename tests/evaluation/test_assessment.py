@@ -371,6 +371,16 @@ def test_images_that_differ_anyway_are_no_alarm(control, by_samples, by_generato
     assert words in findings["membership"].words
 
 
+def test_real_images_are_brought_to_the_size_of_any_samples(splits, tmp_path):
+    train, held_out, new = splits
+    large = [
+        ImageDataset.from_arrays(data.images.repeat(2, 1).repeat(2, 2), data.labels, data.classes)
+        for data in (train, held_out)
+    ]
+    result, _ = evaluate((new.images, new.labels, new.classes), *large, out=tmp_path / "out")
+    assert result.about["real"]["image_shape"] == [1, 8, 8]
+
+
 @pytest.mark.parametrize("seed", [-1, 2**32, 0.5])
 def test_a_seed_that_cannot_be_used_is_refused_before_anything_is_measured(splits, tmp_path, seed):
     train, _, new = splits

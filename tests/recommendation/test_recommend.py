@@ -54,6 +54,14 @@ def test_the_expected_gain_comes_from_images_that_did_not_choose(few, oracle, wo
     assert set(found["classes"]) == set(few.classes)
 
 
+def test_the_page_names_the_command_that_asks_the_same(few, noise, world, tmp_path):
+    ask(few, world, noise, tmp_path / "advice", seed=3, folds=4, ratios=(1, 2), learning_rate=1e-3)
+    found = read_json(tmp_path / "advice" / "recommendation.json")["command"]
+    assert found.startswith("synthaug recommend digits --model test_resnet --minutes 3.38333 ")
+    assert "--ratios 1,2 --folds 4 --seed 3 --learning-rate 0.001 --out advice" in found
+    assert "--metric" not in found
+
+
 def test_noise_is_never_recommended(few, noise, world, tmp_path):
     policy = ask(few, world, noise, tmp_path / "advice")
     assert not policy.recommended
