@@ -67,7 +67,8 @@ class Grid:
     @classmethod
     def of(cls, counts: Sequence[int], fixed: Mapping[str, Any]) -> Grid:
         """Make the grid for classes of so many images; evenly drawn classes are tried where these differ."""
-        uneven = max(counts) >= 2 * max(1, min(counts))
+        present = [count for count in counts if count]
+        uneven = max(present) >= 2 * min(present)
         corrected = "balanced_sampling" in fixed or "logit_adjustment" in fixed
         others: dict[str, tuple[Any, ...]] = {
             "learning_rate": LEARNING_RATES,
