@@ -147,7 +147,7 @@ def test_resizing_spreads_what_is_missing_to_all_it_touches(gan) -> None:
     large[16, 16] = True
     mask = read_masked(np.full((32, 32), 9, np.uint8), large, gan).mask[0]
     assert mask[4, 4]
-    assert mask.sum() <= 9
+    assert mask.sum() <= 16, "the filter reaches two places each way"
 
 
 def test_what_is_observed_after_resizing_has_no_share_of_what_is_missing(gan) -> None:
