@@ -26,7 +26,9 @@ def answer_table(folder: Path) -> Table:
     for row in [row for row in found["race"] if row["differences"]][:_MOST_ROWS]:
         differences = row["differences"]
         mean = 100 * sum(differences) / len(differences)
-        table.add_row(escape(row["words"]), "race", f"{mean:+.1f}", "", str(len(differences)))
+        table.add_row(
+            escape(row["words"]), "race" if found["raced"] else "first fold", f"{mean:+.1f}", "", str(len(differences))
+        )
     gain = found["gain"]
     if gain is not None:
         interval = "" if gain["low"] is None else f"{100 * gain['low']:+.1f} … {100 * gain['high']:+.1f}"
