@@ -7,12 +7,12 @@ from synthaug.evaluation import PairedDifference
 from synthaug.recommendation.measuring.difference import (
     WORTH,
     FoldOutcomes,
-    FoldScores,
     chance_of_gain,
     class_differences,
     cross_validated_difference,
     expected_gain,
 )
+from synthaug.recommendation.measuring.estimate import FoldScores
 
 CLASSES = ["a", "b", "c"]
 
