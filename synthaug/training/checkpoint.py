@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from synthaug.errors import FormatError
-from synthaug.storage import new_directory, read_json, write_json
+from synthaug.storage import new_directory, put_back, read_json, write_json
 
 STATE = "state.json"
 
@@ -35,6 +35,12 @@ def save_state(
         for name, optimizer in optimizers.items():
             save_file(_optimizer_tensors(optimizer), partial / f"optimizer.{name}.safetensors")
         write_json(partial / STATE, state)
+
+
+def has_state(folder: Path) -> bool:
+    """Say whether a state was saved; one that a kill caught while it was being replaced is put back."""
+    put_back(folder)
+    return (folder / STATE).exists()
 
 
 def load_state(

@@ -22,9 +22,8 @@ from synthaug.data import ImageDataset
 from synthaug.errors import ConfigError, DivergenceError, TrainingInterrupted
 from synthaug.generators import Generator, Phase
 from synthaug.pixels import from_uint8
-from synthaug.storage import put_back
 from synthaug.training.batches import BEFORE_FIRST_STEP, BatchStream, step_seed
-from synthaug.training.checkpoint import STATE, load_state, save_state
+from synthaug.training.checkpoint import has_state, load_state, save_state
 from synthaug.training.config import TrainingConfig, changed_settings
 from synthaug.training.privacy import PrivacyPlan, PrivateUpdates
 from synthaug.training.watcher import Watcher
@@ -89,10 +88,7 @@ class Trainer:
         Raises:
             ConfigError: If it was made with other settings.
         """
-        if self.folder is None:
-            return False
-        put_back(self.folder / STATE)
-        if not (self.folder / STATE).exists():
+        if self.folder is None or not has_state(self.folder):
             return False
         state = load_state(self.folder, self._modules(), self.optimizers)
         before, now = dict(state["config"]), self.config.to_dict()
