@@ -21,11 +21,12 @@ from synthaug.errors import ConfigError, DataWarning, GenerationInterrupted
 from synthaug.grids import save_picture
 from synthaug.labels import ClassKey
 from synthaug.sampling import Plan, SampleBank, load_generator, plan_samples
-from synthaug.sampling.generating import check_seed, write_output
+from synthaug.sampling.generating import write_output
 from synthaug.sampling.job import Job
 from synthaug.sampling.partial import refuse_unfinished
 from synthaug.sampling.progress import sample_progress
 from synthaug.sampling.writers import writer_class
+from synthaug.seeds import check_sample_seed, folded
 from synthaug.storage import refuse_existing
 
 if TYPE_CHECKING:
@@ -110,7 +111,7 @@ def generate_curated(
     """
     target = Path(out).expanduser().resolve()
     writer_class(format)
-    check_seed(seed)
+    check_sample_seed(seed)
     curation = Curation.make(filters, settings)
     if not budget >= 1:
         raise ConfigError(f"budget: expected 1 candidate or more for each sample wanted, but got {budget!r}.")
@@ -124,7 +125,7 @@ def generate_curated(
         refuse_unfinished(target, known, further="curation")
     if not isinstance(train, Reference):
         _check_trained_on(gen, train)
-        train = Reference(train, abs(seed) % (1 << 32), curation.reference, device or "auto")
+        train = Reference(train, folded(seed), curation.reference, device or "auto")
     drawing = Drawing(gen, job, curation, train, wanted, budget)
     with _explain_interrupt(), sample_progress(int(wanted.sum()), progress) as advance:
         drawing.run(advance)
@@ -140,10 +141,9 @@ def generate_curated(
 
 
 def _check_trained_on(gen: Generator, train: ImageDataset) -> None:
-    known: Mapping[str, Any] = gen.provenance.get("dataset") or {}
-    if known.get("digest", train.digest) != train.digest:
+    if (others := gen.other_training_images(train.digest)) is not None:
         warnings.warn(
-            f"the generator was trained on other images ({known.get('name', 'unnamed')}) than those that samples are "
+            f"the generator was trained on other images ({others}) than those that samples are "
             f"judged by ({train.name}), or on the same in another order. If these hold images that a classifier is "
             "tested on later, the test is no longer honest: name the generator's own training images.",
             DataWarning,

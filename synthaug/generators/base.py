@@ -203,6 +203,18 @@ class Generator(nn.Module, ABC):
         facts: dict[str, Any] | None = self.provenance.get("privacy")
         return facts
 
+    def other_training_images(self, digest: str) -> str | None:
+        """Return the name of the images that it was trained on, if they are others than those of a dataset.
+
+        Args:
+            digest: Of the dataset; the same images in another order have another.
+
+        Returns:
+            `None` where they are the same, or where it is not known, as after private training.
+        """
+        dataset: dict[str, Any] = self.provenance.get("dataset") or {}
+        return None if dataset.get("digest", digest) == digest else str(dataset.get("name", "unnamed"))
+
     @property
     def digest(self) -> str:
         """SHA-256 (hex) of configuration, sampling settings and weights."""

@@ -59,11 +59,12 @@ def recommend(
     """Find out whether samples help, and how to use them, within a given time.
 
     Everything happens inside ``data``, cut into folds; where one validates, generators and classifiers see the others
-    alone. On the first fold real images alone are tuned; then ways of making and using samples race against them by
-    successive halving, heat after heat while real images alone are ahead and there is time. The winner is measured on
-    the other folds, whose images did not choose it. It is recommended only if the interval of that last gain, at the
-    confidence asked for, lies above 0; otherwise the answer is "no, not for your data". Gains are estimated from what
-    classifiers find and how probable they hold the right class (`synthaug.recommendation.measuring.difference`).
+    alone. Real images alone are tuned on all folds in turn; then ways of making and using samples race against them on
+    the first by successive halving, heat after heat while real images alone are ahead and there is time. The winner is
+    measured on the other folds, whose images did not choose it. It is recommended only if the interval of that last
+    gain, at the confidence asked for, lies above 0; otherwise the answer is "no, not for your data". Gains are
+    estimated from what classifiers find and how probable they hold the right class
+    (`synthaug.recommendation.measuring.difference`).
 
     Args:
         data: The training split: an `ImageDataset`, or anything that `ImageDataset.load` takes.
@@ -139,21 +140,18 @@ def recommend(
         device=device,
         say=_say_on(console),
     )
-    asked = {"families": None if families is None else chosen, "ratios": request.ratios} | settings
-    return search.run(command or _command(dataset.name, request, asked, folder.name))
+    usual = Request(model="", minutes=0.0, families=_usual_families(minutes), ratios=RATIOS)  # model and time are named
+    asked = {name: value for name, value in vars(request).items() if value != getattr(usual, name)}
+    return search.run(command or _command(dataset.name, asked | settings, folder.name))
 
 
-def _command(data: str, request: Request, asked: Mapping[str, Any], out: str) -> str:
+def _command(data: str, asked: Mapping[str, Any], out: str) -> str:
     """Return the command line that asks the same, as far as a command line can."""
-    usual = {**Request().to_dict(), "model": None, "minutes": None, "families": None, "ratios": list(RATIOS)}
-    flags = {name: value for name, value in (request.to_dict() | dict(asked)).items() if value != usual.get(name)}
     words = ["synthaug", "recommend", data]
-    for name, value in (flags | {"out": out}).items():
-        if isinstance(value, (list, tuple)):
-            if list(value) == usual.get(name):
-                continue
-            value = ",".join(f"{one:g}" if isinstance(one, float) else str(one) for one in value)
-        words += [f"--{name.replace('_', '-')}", f"{value:g}" if isinstance(value, float) else str(value)]
+    for name, value in {**asked, "out": out}.items():
+        values = value if isinstance(value, tuple) else (value,)
+        text = ",".join(f"{one:g}" if isinstance(one, float) else str(one) for one in values)
+        words += [f"--{name.replace('_', '-')}", text]
     return shlex.join(words)
 
 

@@ -113,7 +113,7 @@ class Search:
         run_seconds, steps = self._plan(Grid.of(counts, self.fixed).usual)
         self.fixed["steps"] = steps
         tuned = self._tune(Grid.of(counts, self.fixed), run_seconds)
-        sets = class_sets(self.data.classes, self.data.class_counts.tolist(), tuned.recalls)
+        sets = class_sets(self.data.classes, counts, tuned.recalls)
         comparison = Comparison(self.trials, tuned, sets)
         race = self._unraced(comparison)
         raced = race is None
@@ -185,7 +185,7 @@ class Search:
         run_seconds = rest + steps * step
         self.costs.note("classifier", run_seconds)
         if self.curation and isinstance(self.trials.maker, GeneratorMaker):
-            their_step = curating.seconds_of_step(self.trials.folds[_CHOOSING_FOLD][0], self.clock.now)
+            their_step = curating.probe_step(self.trials.folds[_CHOOSING_FOLD][0], self.clock.now)
             curation_steps = int(self.generator_seconds / 2 / curating.FOLDS / their_step)
             self.curation = curation_steps >= _LEAST_CURATION
             if self.curation:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from synthaug.errors import ConfigError, GenerationInterrupted, OutputExistsError
+from synthaug.errors import GenerationInterrupted, OutputExistsError
 from synthaug.labels import ClassKey
 from synthaug.sampling.bank import SampleBank
 from synthaug.sampling.decoding import decoded_blocks
@@ -19,6 +19,7 @@ from synthaug.sampling.partial import MANIFEST, JournaledFolder
 from synthaug.sampling.plan import plan_samples
 from synthaug.sampling.progress import sample_progress
 from synthaug.sampling.writers import Writer, writer_class
+from synthaug.seeds import check_sample_seed
 from synthaug.storage import publish, read_json, refuse_existing
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ def generate(
     """
     target = Path(out).expanduser().resolve()
     writer_class(format)  # an unknown format is refused before a generator is loaded
-    check_seed(seed)
+    check_sample_seed(seed)
     if isinstance(gen, (str, Path)):
         gen = load_generator(gen, device)
     plan = plan_samples(gen.classes, per_class, counts, balance)
@@ -122,12 +123,6 @@ def generate(
     job = Job.by(gen, part, seed=seed, format=format, shard_size=shard_size, part=shard)
     write_output(gen, job, target, overwrite=overwrite, progress=progress)
     return SampleBank.open(target) if format == "bank" else target
-
-
-def check_seed(seed: int) -> None:
-    """Raise `ConfigError` unless a seed is an integer of 64 bits."""
-    if not isinstance(seed, int) or isinstance(seed, bool) or not -(1 << 63) <= seed < 1 << 63:
-        raise ConfigError(f"seed: expected an integer of 64 bits, but got {seed!r}.")
 
 
 def write_output(

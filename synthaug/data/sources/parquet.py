@@ -91,7 +91,7 @@ def from_files(
         part = choose_split(splits, split, str(root))
         chosen = splits[part]
         name = f"{root.resolve().name} ({part})"
-    readable, problems, schema, total = [], [], None, 0
+    readable, problems, schema, total, whole = [], [], None, 0, True
     for shown, path in chosen:
         try:
             metadata, own = pq.read_metadata(path), pq.read_schema(path)
@@ -108,6 +108,7 @@ def from_files(
             )
         readable.append((shown, path))
         total += metadata.num_rows
+        whole = whole and _holds_images(metadata, own, columns.image)
     if schema is None:
         raise DataError(f"{root}: expected readable Parquet files, but found none. {problems[0]}")
     classes, labels = columns.classes, []
@@ -118,7 +119,7 @@ def from_files(
             classes, labels = text_classes(labels), []
     status = [(shown, path.stat().st_size, path.stat().st_mtime_ns, path.stat().st_ctime_ns) for shown, path in chosen]
     fingerprint: str | None = storage.digest("parquet", storage.canonical_json([status, columns.image, columns.label]))
-    if not all(_holds_images(path, columns.image) for _, path in readable):
+    if not whole:
         fingerprint = None  # files that are named may change while these do not
     return ParquetSource(name, fingerprint, classes, total, problems, readable, columns, integer_labels(labels))
 
@@ -127,18 +128,17 @@ def _hidden(relative: Path) -> bool:
     return any(part.startswith(".") for part in relative.parts)
 
 
-def _holds_images(path: Path, column: str) -> bool:
+def _holds_images(metadata: pq.FileMetaData, schema: pa.Schema, column: str) -> bool:
     """Say whether a file holds all its images, by its statistics, rather than names of image files."""
-    metadata = pq.read_metadata(path)
+    if is_text(schema.field(column).type):
+        return False
     parts = [
         metadata.row_group(group).column(number)
         for group in range(metadata.num_row_groups)
         for number in range(metadata.num_columns)
     ]
-    if any(part.path_in_schema == column and part.physical_type == "BYTE_ARRAY" for part in parts):
-        return not is_text(pq.read_schema(path).field(column).type)
-    encoded = [part for part in parts if part.path_in_schema == f"{column}.bytes"]
-    return all(part.statistics is not None and part.statistics.null_count == 0 for part in encoded)
+    encoded = [part.statistics for part in parts if part.path_in_schema == f"{column}.bytes"]
+    return all(found is not None and found.null_count == 0 for found in encoded)
 
 
 def _distinct(files: Sequence[Path], column: str) -> list[object]:

@@ -242,10 +242,9 @@ def _missing(samples: Samples, reals: Reals, measured: Closeness, memorisation: 
             f"No samples of {', '.join(lacking[:8])}{', …' if len(lacking) > 8 else ''}: left out of fidelity."
         )
     gen = samples.generator
-    trained_on = {} if gen is None else gen.provenance.get("dataset", {})
-    if trained_on.get("digest", reals.train.digest) != reals.train.digest:
+    if gen is not None and (others := gen.other_training_images(reals.train.digest)) is not None:
         notes.append(
-            f"The generator was trained on other images ({trained_on.get('name', 'unnamed')}) than those given as "
+            f"The generator was trained on other images ({others}) than those given as "
             "real, or on the same in another order. If on others, copies and members are looked for in the wrong place."
         )
     if measured.fidelity.warning:

@@ -61,18 +61,41 @@ class Reals:
         return f"{self.train.name} #{position}" if self.files is None else self.files[position]
 
 
-Opened = Generator | SampleBank | str | os.PathLike[str] | Any
+class SampleSource:
+    """Samples from any other source; not decoded again for the shape that they were loaded in before.
+
+    Args:
+        source: Anything that `ImageDataset.load` takes.
+    """
+
+    def __init__(self, source: Any) -> None:
+        self.source = source
+        self._loaded: ImageDataset | None = None
+
+    def shape(self, image_size: int | tuple[int, int] | None) -> tuple[int, int, int]:
+        """Return (C, H, W) of the samples at a size, or at their own."""
+        self._loaded = ImageDataset.load(self.source, image_size)
+        return self._loaded.image_shape
+
+    def images(self, shape: tuple[int, int, int]) -> ImageDataset:
+        """Return the samples in a shape (C, H, W)."""
+        if self._loaded is None or self._loaded.image_shape != shape:
+            self._loaded = ImageDataset.load(self.source, shape[1:], channels=shape[0])
+        return self._loaded
+
+
+Opened = Generator | SampleBank | SampleSource
 
 
 def open_samples(samples: Any, device: str | None = None) -> Opened:
-    """Load a generator from its folder, or open a bank; another source stays as it is."""
+    """Load a generator from its folder, or open a bank; anything else is a source."""
     if isinstance(samples, (str, os.PathLike)):
         folder = Path(samples).expanduser()
         if (folder / "bank.json").is_file():
             return SampleBank.open(folder)
         if (folder / "model.safetensors").is_file() or (folder / "trainer_state").is_dir():
             return load_generator(folder, device)
-    return samples
+    return samples if isinstance(samples, (Generator, SampleBank)) else SampleSource(samples)
 
 
 def read_reals(
@@ -101,8 +124,7 @@ def read_reals(
         LabelError: If held-out images have a class that the training images have not.
     """
     if image_size is None or channels == "auto":
-        one = like if isinstance(like, (Generator, SampleBank)) else ImageDataset.load(like, image_size)
-        shape = one.image_shape
+        shape = like.shape(image_size) if isinstance(like, SampleSource) else like.image_shape
         image_size = (shape[1], shape[2]) if image_size is None else image_size
         channels = shape[0] if channels == "auto" else channels
     train = ImageDataset.load(real, image_size, channels=channels, split=split)
@@ -188,10 +210,9 @@ def _of_bank(bank: SampleBank) -> Samples:
     return Samples(bank.images, np.asarray(bank.labels), names, about)
 
 
-def _of_source(source: Any, train: ImageDataset) -> Samples:
-    channels, height, width = train.image_shape
-    data = ImageDataset.load(source, (height, width), channels=channels)
-    names = _files(source, None, data) or [f"{data.name} #{row}" for row in range(len(data))]
+def _of_source(samples: SampleSource, train: ImageDataset) -> Samples:
+    data = samples.images(train.image_shape)
+    names = _files(samples.source, None, data) or [f"{data.name} #{row}" for row in range(len(data))]
     about = {"kind": "source", "name": data.name, "digest": data.digest, "classes": data.classes}
     return Samples(data.images, np.asarray(data.labels), names, about)
 

@@ -18,8 +18,9 @@ from synthaug.latent.inputs import as_generator, dataset_labels, load_source, re
 from synthaug.latent.varying.vary import Variation, Varier, check_number
 from synthaug.sampling import Plan, SampleBank
 from synthaug.sampling.draw import NOTHING, ClassSampler
-from synthaug.sampling.generating import check_seed, write_output
+from synthaug.sampling.generating import write_output
 from synthaug.sampling.job import Job
+from synthaug.seeds import check_sample_seed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -74,7 +75,7 @@ def variation_bank(
     """
     variation = Variation(strength, keep_residual)
     check_number(per_image, "per_image")
-    check_seed(seed)
+    check_sample_seed(seed)
     gen = as_generator(gen, device)
     require_encoder(gen, "varying images")
     images = data if isinstance(data, ImageDataset) else load_source(data, gen, split)

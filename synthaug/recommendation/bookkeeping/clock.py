@@ -61,6 +61,18 @@ class Costs:
         return sum(known) / len(known) if known else otherwise
 
 
+def seconds_of_step(few: tuple[int, float], more: tuple[int, float]) -> float:
+    """Return the seconds of a step from two runs, each its number of steps and its seconds.
+
+    A busy moment in the shorter run does not make steps look free.
+
+    Example:
+        >>> seconds_of_step((4, 1.0), (24, 3.0))
+        0.1
+    """
+    return max(1e-6, (more[1] - few[1]) / (more[0] - few[0]), more[1] / more[0] / 4)
+
+
 def seconds_of_samples(total: float, arms: int, folds: int) -> float:
     """Return the time for generator and curation of one set of training images.
 

@@ -16,13 +16,14 @@ from synthaug.curation.reference import ReferenceConfig
 from synthaug.data import ImageDataset
 from synthaug.generators import Generator
 from synthaug.labels import class_index
+from synthaug.recommendation.bookkeeping.clock import seconds_of_step
 from synthaug.sampling import SampleBank
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FOLDS = 2
-_TIMED_STEPS = (2, 12)
+_TIMED_STEPS = (1, 2, 12)
 _ROUNDS = 4
 """At most this many times the samples wanted are drawn; a class that has not enough by then has fewer."""
 
@@ -33,15 +34,14 @@ def available() -> bool:
     return installed and set(DEFAULT_FILTERS) <= set(list_filters())
 
 
-def seconds_of_step(part: ImageDataset, now: Callable[[], float]) -> float:
-    """Time a few steps of the filters' classifiers, which are others than the one that is asked about."""
-    seconds = []
-    for steps in (1, *_TIMED_STEPS):  # the first run pays for what is loaded once
+def probe_step(part: ImageDataset, now: Callable[[], float]) -> float:
+    """Time a few steps of the filters' classifiers, which are others than the one that is asked about; in seconds."""
+    timed = []
+    for steps in _TIMED_STEPS:
         start = now()
-        fit_classifier(part, **(ReferenceConfig(folds=FOLDS, steps=steps).classifier))
-        seconds.append(now() - start)
-    few, more = _TIMED_STEPS
-    return max(1e-6, (seconds[-1] - seconds[-2]) / (more - few), seconds[-1] / more / 4)
+        fit_classifier(part, **ReferenceConfig(folds=FOLDS, steps=steps).classifier)
+        timed.append((steps, now() - start))
+    return seconds_of_step(*timed[1:])  # the first run pays for what is loaded once
 
 
 def fit_curation(part: ImageDataset, steps: int, seed: int) -> FittedCuration:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from synthaug.recommendation.bookkeeping.clock import seconds_of_step
 from synthaug.recommendation.measuring.trial import Pair, Trials
 
 _STEPS = (1, 4, 24)
@@ -26,7 +27,6 @@ def probe(trials: Trials, pair: Pair, settings: Mapping[str, Any]) -> Probed:
             most = max(seconds, default=0)
             return Probed(seconds[most] / most if most else trials.clock.seconds, 0.0)
         seconds[steps] = outcome.seconds
-    few, more = _STEPS[1:]
-    # A busy moment in the shorter run must not make steps look free.
-    step = max(1e-6, (seconds[more] - seconds[few]) / (more - few), seconds[more] / more / 4)
-    return Probed(step, max(0.0, seconds[few] - few * step))
+    few, more = [(steps, seconds[steps]) for steps in _STEPS[1:]]
+    step = seconds_of_step(few, more)
+    return Probed(step, max(0.0, few[1] - few[0] * step))

@@ -15,7 +15,7 @@ import numpy as np
 
 from synthaug.errors import DivergenceError
 from synthaug.recommendation.measuring.trial import Outcome, Pair, Trials, not_failed
-from synthaug.recommendation.race.halving import Race, affordable_entries, runs_needed, successive_halving
+from synthaug.recommendation.race.halving import Race, affordable_entries, successive_halving
 
 AUGMENTATIONS = (
     "affine",
@@ -132,7 +132,7 @@ def tune(trials: Trials, grid: Grid, pairs: Sequence[Pair], *, runs: float, rese
 
     combinations = len(grid.then(grid.usual))
     augmentations = race(range(len(settings)), runs * (_AUGMENTATIONS_SHARE if combinations > 1 else 1))
-    spent = runs_needed(len(augmentations.values), len(pairs))
+    spent = len(outcomes)
     best = augmentations.ranking[0]
     more = grid.then(settings[best])[1:]
     entries = [best, *range(len(settings), len(settings) + len(more))]
