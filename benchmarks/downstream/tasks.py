@@ -137,11 +137,11 @@ def _generator(task: Task, plan: Plan, places: Places) -> dict[str, Any]:
 
 def _bank(task: Task, plan: Plan, places: Places) -> dict[str, Any]:
     """Make a bank of the subset and its generator."""
-    import synthaug
+    from synthaug.sampling.generating import load_generator
 
     start = time.process_time()
     folder = None if task["generator"] is None else places.work / "generators" / task["generator"]
-    generator = None if folder is None else synthaug.load(folder)
+    generator = None if folder is None else load_generator(folder)
     bank = make_bank(task["recipe"], _subset(task, plan, places), generator, product(task, places), task["seed"])
     return {
         "digest": bank.digest,

@@ -330,7 +330,7 @@ def mix_pairs(
     """
     # torchvision mixes each image with the one before it, so partners stand before their images.
     both = torch.stack([partners, images], dim=1).flatten(0, 1)
-    every = torch.stack([partner_targets, targets], dim=1).flatten(0, 1).to(both.device)
+    every = torch.stack([partner_targets.to(both.device), targets.to(both.device)], dim=1).flatten(0, 1)
     mixed, mixed_targets = mixer.mix(both, every)
     return mixed[1::2].contiguous(memory_format=torch.channels_last), mixed_targets[1::2]
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from synthaug.classifiers.augmentation import Augmentation
 from synthaug.classifiers.batches import batch_order
@@ -124,6 +125,19 @@ def test_pairs_are_mixed_with_each_other_alone_and_labels_in_the_same_proportion
     assert torch.allclose(targets[:, 1], 0.5 * share)  # the partner's weight comes along
     assert torch.allclose(mixed.mean(dim=(1, 2, 3)), share * torch.arange(6.0), atol=1e-5)
     assert not mixed[0].any()
+
+
+def test_partners_may_have_their_targets_on_the_host_while_the_images_are_on_a_gpu():
+    class Unmixed(Augmentation):
+        """Draws nothing: pretended tensors have no values to draw from."""
+
+        def mix(self, images, targets):
+            return images, targets
+
+    with FakeTensorMode():  # tensors that say they are on a GPU, on machines without one
+        images = torch.zeros(2, 1, 4, 4, device="cuda")
+        _, targets = mix_pairs(Unmixed("mixup"), images, images, torch.zeros(2, 3, device="cuda"), torch.zeros(2, 3))
+    assert targets.device.type == "cuda"
 
 
 @pytest.mark.parametrize("mode", ["replace", "add", "mix"])
