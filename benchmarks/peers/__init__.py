@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthaug.data import ImageDataset
+from synthaug.devices import seeded_on_host
 from synthaug.errors import ConfigError, did_you_mean
 
 Samples = NDArray[np.uint8]
@@ -49,6 +50,11 @@ def peer_samples(
     """
     import torch
 
+    if torch.cuda.is_available():
+        raise ConfigError(
+            "peers train on the processor, by processor minutes, which says nothing beside generators that train on a "
+            "GPU. Hide it from both: CUDA_VISIBLE_DEVICES= (empty)."
+        )
     from benchmarks.peers.ddpm import ddpm_samples
     from benchmarks.peers.pythae import rhvae_samples, vae_samples
 
@@ -59,7 +65,6 @@ def peer_samples(
     }
     if name not in makers:
         raise ConfigError(f"expected a peer among {', '.join(PEERS)}, but got {name!r}.{did_you_mean(name, PEERS)}")
-    with torch.random.fork_rng():
-        torch.manual_seed(seed)
+    with seeded_on_host(seed):
         images = makers[name](train, per_class, seed, 60 * minutes, **settings)
     return images, np.repeat(np.arange(len(train.classes)), per_class)

@@ -110,7 +110,7 @@ class PlainObjective(Objective):
 
 def compare_training(data: ImageDataset, *, steps: int, rounds: int, precision: Precision) -> Pair:
     """Time ``steps`` training steps of both trainers in turns."""
-    ours = Trainer(PlainVAE(data, precision), data, TrainingConfig(batch_size=BATCH), Accelerator())
+    ours = Trainer(PlainVAE(data, precision), data, TrainingConfig(batch_size=BATCH), Accelerator(cpu=True))
     pythae_epoch = _pythae_epoch(data, steps)
 
     def our_steps() -> int:

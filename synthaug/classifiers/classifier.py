@@ -19,6 +19,7 @@ from synthaug.classifiers.models import create_classifier
 from synthaug.classifiers.policy import Policy
 from synthaug.classifiers.scores import Scores, score
 from synthaug.classifiers.settings import ClassifierConfig, ClassifierResult
+from synthaug.devices import own_random_state, resolve_device
 from synthaug.errors import DivergenceError, LabelError
 
 if TYPE_CHECKING:
@@ -169,7 +170,7 @@ def fit_classifier(
                 f"order, but got {', '.join(split.classes[:10])}."
             )
     start = time.perf_counter()
-    place = torch.device(("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device)
+    place = resolve_device(device)
     policy = (policy or Policy()) if bank is not None else None
     feed = Feed(
         train,
@@ -179,7 +180,7 @@ def fit_classifier(
         seed=seed,
         balanced=config.balanced_sampling,
     )
-    with torch.random.fork_rng(devices=[place] if place.type == "cuda" else []):
+    with own_random_state(place):
         torch.manual_seed(seed)
         classifier = _untrained(train, config, place, model_options)
         torch.manual_seed(seed)  # augmentation does not depend on how many numbers the weights took

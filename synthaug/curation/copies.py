@@ -38,6 +38,7 @@ from synthaug.curation.alignment import (
 )
 from synthaug.curation.light_changes import CHANGES
 from synthaug.data import ImageDataset
+from synthaug.devices import seeded_on_host
 from synthaug.errors import ConfigError, DataError
 
 _RESEMBLING, _CANDIDATES, _REFINED = 256, 12, 8
@@ -126,8 +127,7 @@ class CopyDetector:
         """Learn which differences light changes leave after alignment, in the images' principal components."""
         rows = self._random.choice(len(train), min(len(train), _FITTED_ON), replace=False)
         flat = _comparable(self._small[rows])
-        with torch.random.fork_rng(devices=[]):  # it draws from torch's global state
-            torch.manual_seed(0)
+        with seeded_on_host(0):
             _, scales, components = torch.pca_lowrank(flat, q=min(_COMPONENTS, *flat.shape), niter=3)
         # Directions in which images hardly vary show noise alone, and would make a noisy copy look far away.
         explained = scales.square().cumsum(0) / (flat - flat.mean(dim=0)).square().sum()

@@ -166,6 +166,7 @@ class _Demo:
         return self.data.subset(chosen), self.data.subset(rest)
 
     def _samples(self, train: ImageDataset, seed: int, *, keep: bool) -> SampleBank:
+        from synthaug.devices import resolve_device
         from synthaug.sampling import SampleBank, generate
         from synthaug.training import fit
 
@@ -177,7 +178,7 @@ class _Demo:
             out=self.folder / "generator" if keep else None,
             progress=False,
             **GENERATOR.get(self.family, {}),
-        )
+        ).to(resolve_device())
         number = self.numbers["samples_per_class"]
         if keep:
             generate(

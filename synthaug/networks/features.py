@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from synthaug.data.cache import default_directory
+from synthaug.devices import resolve_device
 from synthaug.errors import DataError
 from synthaug.networks.pretrained import SMALLEST_SIDE, load_pretrained
 from synthaug.pixels import from_uint8
@@ -48,7 +49,7 @@ def extract_features(
             f"expected uint8 images of shape (N, H, W, C) with 1 or 3 channels, but got {images.dtype} of shape "
             f"{images.shape}."
         )
-    target = _device(device)
+    target = resolve_device(device)
     path = _cached_path(images, network, target) if cache else None
     if path is not None and (known := _read(path, len(images))) is not None:
         return known
@@ -67,10 +68,6 @@ def _compute(images: NDArray[np.uint8], network: str, device: torch.device) -> N
         batch = torch.from_numpy(np.array(images[start : start + _BATCH])).to(device)  # a copy: maps are read-only
         parts.append(model.pooled(from_uint8(batch.permute(0, 3, 1, 2))).float().cpu().numpy())
     return np.concatenate(parts)
-
-
-def _device(name: str) -> torch.device:
-    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
 
 
 def _cached_path(images: NDArray[np.uint8], network: str, device: torch.device) -> Path:

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
+from synthaug.devices import seeded_on_host
 from synthaug.errors import ConfigError, DataError, did_you_mean
 
 BUNDLED = "efficientnet_lite0"
@@ -164,8 +165,7 @@ def _load(name: str, weights: bool) -> nn.Module:
             f"{did_you_mean(name, [BUNDLED, *timm.list_models()])}"
         )
     # Weights made in a caller's inference mode would refuse gradients to all who share them later.
-    with torch.random.fork_rng(devices=[]), torch.inference_mode(False):
-        torch.manual_seed(0)
+    with seeded_on_host(0), torch.inference_mode(False):
         network: nn.Module = _bundled(weights) if name == BUNDLED else _from_timm(name, weights)
         return network.eval().requires_grad_(False).to(memory_format=torch.channels_last)
 

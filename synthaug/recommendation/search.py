@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 
 from synthaug.data import ImageDataset
+from synthaug.devices import resolve_device
 from synthaug.evaluation.statistics import PairedDifference
 from synthaug.recommendation.answer.answering import Answer, publish
 from synthaug.recommendation.answer.words import plus_minus
@@ -97,7 +98,7 @@ class Search:
         self.fixed = {"model": request.model, **settings}
         self.trials = Trials(
             data,
-            maker or self._generators(generator_settings),
+            maker or self._generators(generator_settings, device),
             self.journal,
             clock,
             folds=request.folds,
@@ -151,9 +152,7 @@ class Search:
             kinds = ("shared", "per_class")
         return [Arm(family, kind) for kind in kinds for family in self.request.families]
 
-    def _generators(self, settings: Mapping[str, Mapping[str, Any]] | None) -> GeneratorMaker:
-        import torch
-
+    def _generators(self, settings: Mapping[str, Mapping[str, Any]] | None, device: str) -> GeneratorMaker:
         return GeneratorMaker(
             self.folder / "trials" / "generators",
             self.journal,
@@ -161,7 +160,7 @@ class Search:
             seed=self.request.seed,
             settings=settings,
             steps=self.request.generator_steps,
-            device="cuda" if torch.cuda.is_available() else "cpu",
+            device=str(resolve_device(device)),
         )
 
     def _effort(self) -> dict[str, float]:
@@ -185,7 +184,7 @@ class Search:
         run_seconds = rest + steps * step
         self.costs.note("classifier", run_seconds)
         if self.curation and isinstance(self.trials.maker, GeneratorMaker):
-            their_step = curating.probe_step(self.trials.folds[_CHOOSING_FOLD][0], self.clock.now)
+            their_step = curating.probe_step(self.trials.folds[_CHOOSING_FOLD][0], self.clock.now, self.trials.device)
             curation_steps = int(self.generator_seconds / 2 / curating.FOLDS / their_step)
             self.curation = curation_steps >= _LEAST_CURATION
             if self.curation:

@@ -160,11 +160,10 @@ def write_output(
 
 def load_generator(path: str | Path, device: str | None = None) -> Generator:
     """Load a generator to sample from, onto ``device`` or, left out, the GPU if there is one."""
-    import torch
-
+    from synthaug.devices import resolve_device
     from synthaug.generators import load
 
-    return load(path, device=device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    return load(path, device=str(resolve_device(device)))
 
 
 def _write_missing(

@@ -13,6 +13,7 @@ import torch
 from accelerate import Accelerator
 
 from synthaug.data import ImageDataset
+from synthaug.devices import own_random_state
 from synthaug.errors import ConfigError, DataError, DataWarning, did_you_mean
 from synthaug.generators import Generator, family_class, load, make_generator, save
 from synthaug.generators.base import Precision
@@ -91,7 +92,7 @@ def fit(
     if training.privacy_epsilon is not None:
         check_private_settings(family, conditioning, options, accelerator.num_processes)
     precision = _resolve_precision(training, accelerator.device)
-    with torch.random.fork_rng():
+    with own_random_state(accelerator.device):
         torch.manual_seed(step_seed(training.seed, BEFORE_FIRST_STEP))
         generator = make_generator(
             family,
@@ -158,7 +159,7 @@ def count_parameters(generator: Generator) -> dict[str, int]:
     models = [generator]
     if isinstance(generator, PerClassGenerator):
         models = [generator.member(label) for label in range(len(generator.classes))]
-    with torch.random.fork_rng():
+    with own_random_state(torch.device("cpu")):
         everything = sum(p.numel() for model in models for p in model.objective().parameters())
     kept = sum(parameter.numel() for parameter in generator.parameters())
     return {"generator": kept, "training_only": everything - kept}
@@ -193,6 +194,7 @@ def _train(
                 state /= f"{member.label:05d}"  # numbered, since a class name may not be fit for a path
             private = member.config.privacy_epsilon is not None  # then nothing but the updates sees the images
             if not private:
+                member.generator.to(accelerator.device)
                 member.generator.prepare(member.data)
             trainer = Trainer(member.generator, member.data, member.config, accelerator, state)
             if resume:

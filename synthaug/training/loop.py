@@ -19,6 +19,7 @@ from timm.utils import ModelEmaV3
 from torch import Tensor
 
 from synthaug.data import ImageDataset
+from synthaug.devices import own_random_state
 from synthaug.errors import ConfigError, DivergenceError, TrainingInterrupted
 from synthaug.generators import Generator, Phase
 from synthaug.pixels import from_uint8
@@ -57,7 +58,7 @@ class Trainer:
                 f"but got {config.batch_size}."
             )
         self.data, self.config, self.accelerator, self.folder = data, config, accelerator, folder
-        with torch.random.fork_rng():
+        with own_random_state(accelerator.device):
             torch.manual_seed(step_seed(config.seed, BEFORE_FIRST_STEP))
             self.objective = generator.objective()
         self.objective.to(accelerator.device).to(memory_format=torch.channels_last)
@@ -138,7 +139,7 @@ class Trainer:
         time_is_up = _deadline(config.minutes)
         if self.private is not None and self.step == 0:
             self.save()  # else a run killed early would start again with other noise, and spend twice
-        with torch.random.fork_rng():
+        with own_random_state(self.accelerator.device):
             last = self.step >= config.steps
             while not last:
                 for name, value in self._train_step().items():

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from synthaug.errors import ConfigError, LabelError
 from synthaug.evaluation import fit_classifier
@@ -12,6 +14,7 @@ from synthaug.generators import make_generator
 from synthaug.latent.searching.scores import (
     BlackBox,
     brightness,
+    class_logits,
     classifier_uncertainty,
     find_score,
     keeps_label,
@@ -126,3 +129,13 @@ def test_nothing_holds(trained) -> None:
     assert found.summary().startswith("None of 2")
     with pytest.raises(ConfigError, match="none of the 2"):
         found.bank()
+
+
+def test_a_module_may_be_on_another_device_than_the_images() -> None:
+    with FakeTensorMode():  # tensors that say they are on a GPU, on machines without one
+        there = nn.Sequential(nn.Flatten(), nn.Linear(16, 2, device="cuda"))
+        here = nn.Sequential(nn.Flatten(), nn.Linear(16, 2))
+        images = torch.zeros(3, 1, 4, 4)
+        assert class_logits(there)(images).device.type == "cpu"
+        assert class_logits(here)(images.cuda()).device.type == "cuda"
+        assert class_logits(nn.Flatten())(images.cuda()).device.type == "cuda"  # without weights it is anywhere

@@ -102,3 +102,18 @@ def test_what_cannot_be_done_is_said(trained, digits) -> None:
 
 def _pair():
     return np.zeros((4, 8, 8), np.uint8), [0, 0, 1, 1], ["a", "b"]
+
+
+def test_small_steps_are_decoded_without_the_rounding_of_tf32(monkeypatch):
+    """TF32, the default of GPUs, has ten bits: less than a step of a thousandth needs."""
+    seen = []
+
+    def reconstruct(z, labels):
+        seen.append(torch.backends.cudnn.allow_tf32)
+        return linear(z, labels)
+
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    perceptual_path_length(known(reconstruct), distance=squared, pairs=2)
+    assert seen
+    assert not any(seen)
+    assert torch.backends.cudnn.allow_tf32

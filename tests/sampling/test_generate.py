@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from synthaug.errors import ConfigError, GenerationInterrupted, OutputExistsError
+from synthaug.generators import make_generator, save
 from synthaug.sampling import SampleBank, generate, list_formats
 
 FORMATS = ["bank", "imagefolder", "parquet", "webdataset"]
@@ -53,6 +54,13 @@ def test_bank_holds_the_samples_of_these_names(gen, tmp_path):
     assert len(np.unique(bank.images.reshape(100, -1), axis=0)) == 100
     alone = gen.sample_named(np.array([2]), np.array([41]), seed=3)
     assert (bank.images[30 + 41] == alone[0]).all()
+
+
+def test_a_folder_is_loaded_onto_the_device_that_is_there(tmp_path):
+    gen = make_generator("vae", ["a", "b"], (1, 8, 8), options={"width": 4}).eval()
+    save(gen, tmp_path / "run")
+    there = generate(tmp_path / "run", per_class=2, seed=3, out=tmp_path / "auto", device="auto", progress=False)
+    assert there.digest == generate(gen, per_class=2, seed=3, out=tmp_path / "bank", progress=False).digest
 
 
 def test_shard_size_changes_no_sample(gen, tmp_path):

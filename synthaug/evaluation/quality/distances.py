@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from synthaug.devices import seeded_on_host
 from synthaug.errors import DataError, require_extra
 
 
@@ -142,9 +143,9 @@ def kernel_distance(
     except ImportError as error:
         raise require_extra("torchmetrics", "evaluate", error) from error
     size = min(subset_size, len(reals) // 2, len(samples) // 2)
-    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+    # torchmetrics draws subsets from the global random state.
+    with warnings.catch_warnings(), seeded_on_host(seed):
         warnings.filterwarnings("ignore", message=".*will save all extracted features", category=UserWarning)
-        torch.manual_seed(seed)  # torchmetrics draws subsets from the global random state
         metric = KernelInceptionDistance(feature=_AsTheyAre(reals.shape[1]), subsets=subsets, subset_size=size)
         metric.update(torch.from_numpy(np.asarray(reals, dtype=np.float64)), real=True)
         metric.update(torch.from_numpy(np.asarray(samples, dtype=np.float64)), real=False)

@@ -19,6 +19,7 @@ from sklearn.covariance import LedoitWolf
 from sklearn.utils.validation import check_is_fitted
 
 from synthaug.data import ImageDataset
+from synthaug.devices import resolve_device
 from synthaug.errors import ConfigError, DataError
 from synthaug.generators import Generator
 from synthaug.latent.inputs import ImagesLike, as_generator, read_images, read_labelled, require_encoder
@@ -187,7 +188,8 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         # What is normal need not be told apart, and labels of test images are not known.
         alone = ImageDataset.from_arrays(data.images, np.zeros(len(data), np.int64), [_NORMAL], name=data.name)
         options: dict[str, Any] = {"progress": False, "checkpoint_every": 0, "preview_every": 0}
-        return fit(alone, self.family, steps=self.steps, seed=self.seed, **options | dict(self.settings or {}))
+        generator = fit(alone, self.family, steps=self.steps, seed=self.seed, **options | dict(self.settings or {}))
+        return generator.to(resolve_device())
 
     def _calibrate(self, kept: ImageDataset, held_out: ImageDataset, labelled: bool) -> None:
         """Learn what is usual: the codes' spread from images seen in training, the rest from those kept out.

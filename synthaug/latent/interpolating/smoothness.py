@@ -8,9 +8,10 @@ further from real images its middle is than its ends.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -149,7 +150,7 @@ def perceptual_path_length(
 
     speeds, lengths, straights, strays = [], [], [], []
     real = None if data is None else _RealImages(gen, data, np.unique(chosen.labels))
-    with in_evaluation(gen), torch.no_grad():
+    with in_evaluation(gen), torch.no_grad(), _exact_convolutions():
         for begin in range(0, pairs, CHUNK):
             rows = slice(begin, begin + CHUNK)
 
@@ -246,6 +247,17 @@ class _RealImages:
 def _decoded(gen: Generator, codes: NDArray[np.float32], labels: NDArray[np.int64]) -> Tensor:
     """Decode in float32 and without rounding, for the differences are small."""
     return gen.reconstruct(torch.from_numpy(codes).to(gen.device), torch.from_numpy(labels).to(gen.device))
+
+
+@contextlib.contextmanager
+def _exact_convolutions() -> Iterator[None]:
+    """Let GPUs convolve in float32: TF32, their default, rounds off more than a small step changes."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 def _estimate(values: NDArray[np.float64]) -> Estimate:

@@ -59,13 +59,24 @@ def class_logits(classifier: TrainedClassifier | nn.Module) -> Callable[[Tensor]
         classifier: A `synthaug.evaluation.Classifier`, or a module that takes images in [-1, 1].
     """
     if isinstance(classifier, nn.Module):
-        return classifier.eval()
+        return _of_module(classifier.eval())
     classifier.model.eval()
 
     def logits(images: Tensor) -> Tensor:
         return classifier.forward(classifier.prepare((images + 1) * 127.5)).to(images.device)
 
     return logits
+
+
+def _of_module(module: nn.Module) -> Callable[[Tensor], Tensor]:
+    """Let a module see images wherever it is, and give its values where the images are."""
+
+    def values(images: Tensor) -> Tensor:
+        weight = next(module.parameters(), images)
+        found: Tensor = module(images.to(weight.device)).to(images.device)
+        return found
+
+    return values
 
 
 def classifier_uncertainty(
@@ -218,4 +229,4 @@ def evaluate(score: Score, images: Tensor) -> Tensor:
         raise ConfigError(f"expected the score to give a number for each of {len(images)} images, but got {got}.")
     if not bool(torch.isfinite(values).all()):
         raise ConfigError("expected the score to give finite numbers, but some are infinite or not a number.")
-    return values.float()
+    return values.float().to(images.device)

@@ -69,7 +69,7 @@ class LiveVariation(LabelReader):
                 "are replacements: SyntheticReplace takes any of the class, VariationDataset those of the very image."
             )
         self.path = None if isinstance(generator, Generator) else str(generator)
-        gen = copy.deepcopy(generator) if isinstance(generator, Generator) else load(str(generator))
+        gen = copy.deepcopy(generator).cpu() if isinstance(generator, Generator) else load(str(generator))
         require_encoder(gen, "varying images")
         super().__init__(gen.classes)
         if classes is not None:

@@ -34,26 +34,27 @@ def available() -> bool:
     return installed and set(DEFAULT_FILTERS) <= set(list_filters())
 
 
-def probe_step(part: ImageDataset, now: Callable[[], float]) -> float:
+def probe_step(part: ImageDataset, now: Callable[[], float], device: str = "auto") -> float:
     """Time a few steps of the filters' classifiers, which are others than the one that is asked about; in seconds."""
     timed = []
     for steps in _TIMED_STEPS:
         start = now()
-        fit_classifier(part, **ReferenceConfig(folds=FOLDS, steps=steps).classifier)
+        fit_classifier(part, device=device, **ReferenceConfig(folds=FOLDS, steps=steps).classifier)
         timed.append((steps, now() - start))
     return seconds_of_step(*timed[1:])  # the first run pays for what is loaded once
 
 
-def fit_curation(part: ImageDataset, steps: int, seed: int) -> FittedCuration:
+def fit_curation(part: ImageDataset, steps: int, seed: int, device: str = "auto") -> FittedCuration:
     """Fit the usual filters.
 
     Args:
         part: The training part.
         steps: Of each of the filters' classifiers.
         seed: Of folds and classifiers.
+        device: Where they and the filters' networks run.
     """
     reference = ReferenceConfig(folds=FOLDS, steps=steps)
-    return dataclasses.replace(Curation.make(DEFAULT_FILTERS), reference=reference).fit(part, seed)
+    return dataclasses.replace(Curation.make(DEFAULT_FILTERS), reference=reference).fit(part, seed, device)
 
 
 def draw_curated(generator: Generator, curation: FittedCuration, counts: Mapping[str, int], seed: int) -> SampleBank:

@@ -155,7 +155,7 @@ class GeneratorMaker:
         if part.digest not in self._curations:
             if len(self._curations) >= 4:
                 self._curations.pop(next(iter(self._curations)))
-            self._curations[part.digest] = fit_curation(part, self.curation_steps, self.seed)
+            self._curations[part.digest] = fit_curation(part, self.curation_steps, self.seed, self.device)
         return self._curations[part.digest]
 
     def _keep(self, key: tuple[Any, ...], bank: SampleBank) -> None:
