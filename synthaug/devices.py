@@ -28,10 +28,11 @@ def resolve_device(name: str | torch.device | None = AUTO) -> torch.device:
         device = torch.device(name)
     except RuntimeError as error:
         raise ConfigError(f"device: expected auto, cpu, cuda or another of torch's, but got {name!r}.") from error
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+    gpus = torch.cuda.device_count()
+    if device.type == "cuda" and (device.index or 0) >= gpus:
         raise ConfigError(
-            f"device: expected one that this machine has, but got {str(device)!r} and {torch.cuda.device_count()} GPUs. "
-            "Leave it out to take what there is."
+            f"device: expected one that this machine has, but got {str(device)!r} and {gpus} GPUs. Leave it out to "
+            "take what there is."
         )
     return device
 
