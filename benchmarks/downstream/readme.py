@@ -6,19 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.downstream.summary import Cell, Comparison
+from benchmarks.downstream.summary import WAYS, Cell, Comparison
 from synthaug.errors import ConfigError
 from synthaug.storage import new_file
 
 BEGIN, END = "<!-- downstream: drawn by its report command -->", "<!-- /downstream -->"
-WAYS = (
-    ("diffusion, added", "diffusion", "add"),
-    ("diffusion, replacing 0.3", "diffusion", "replace 0.3"),
-    ("diffusion, mixed", "diffusion", "mix 0.5"),
-    ("VAE, added", "vae", "add"),
-    ("VAE, replacing 0.3", "vae", "replace 0.3"),
-    ("VAE, mixed", "vae", "mix 0.5"),
-)
 
 
 def summary_table(cells: list[Cell]) -> str:
@@ -32,8 +24,7 @@ def summary_table(cells: list[Cell]) -> str:
         for base in sorted(
             dict.fromkeys(one.base for one in cell.comparisons), key=lambda base: base == cell.choice["best"]
         ):
-            found = {(one.bank, one.policy): one for one in cell.comparisons if one.base == base}
-            gains = [found.get((bank, policy)) for _, bank, policy in WAYS]
+            gains = [cell.find(base, bank, policy) for _, bank, policy in WAYS]
             if any(gains):
                 arm = f"{base} (best)" if base == cell.choice["best"] else base
                 real = f"{100 * np.mean(cell.real_only[base]):.1f}"

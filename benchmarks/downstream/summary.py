@@ -14,6 +14,16 @@ from synthaug.storage import read_json
 
 METRIC = "balanced_accuracy"
 
+WAYS = (
+    ("diffusion, added", "diffusion", "add"),
+    ("diffusion, replacing 0.3", "diffusion", "replace 0.3"),
+    ("diffusion, mixed", "diffusion", "mix 0.5"),
+    ("VAE, added", "vae", "add"),
+    ("VAE, replacing 0.3", "vae", "replace 0.3"),
+    ("VAE, mixed", "vae", "mix 0.5"),
+)
+"""What summaries show of every cell, none of it picked by its result: name, bank and policy."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Comparison:
@@ -65,6 +75,15 @@ class Cell:
     choice: dict[str, Any]
     real_only: dict[str, tuple[float, ...]]
     comparisons: tuple[Comparison, ...]
+
+    def ordered(self) -> list[Comparison]:
+        """Return the comparisons over the best real-only arm first, each group by its gain."""
+        return sorted(self.comparisons, key=lambda one: (not one.best, one.base, -one.gain.mean))
+
+    def find(self, base: str, bank: str, policy: str) -> Comparison | None:
+        """Return a comparison by name; `None` where it was not run."""
+        wanted = (base, bank, policy)
+        return next((one for one in self.comparisons if (one.base, one.bank, one.policy) == wanted), None)
 
 
 def read_cells(results: Path) -> list[Cell]:

@@ -33,8 +33,9 @@ section { background: var(--card); border: 1px solid var(--line); border-radius:
 figure { margin: 0; } figcaption { color: var(--soft); font-size: .9rem; margin-top: .4rem; }
 img { max-width: 100%; height: auto; background: #fff; border-radius: 6px; image-rendering: pixelated; }
 img.smooth { image-rendering: auto; }
-.scroll { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
-th, td { padding: .4rem .6rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
+.scroll { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-size: .95rem;
+  font-variant-numeric: tabular-nums; }
+th, td { padding: .4rem .5rem; border-bottom: 1px solid var(--line); text-align: right; white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; } th { color: var(--soft); font-weight: 600; }
 tr.difference td { font-weight: 600; }
 li { margin: .3rem 0; } pre { overflow-x: auto; background: var(--page); padding: .7rem; border-radius: 6px; }

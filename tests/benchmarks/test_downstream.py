@@ -11,15 +11,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # benchmarks are r
 import synthaug
 from benchmarks.downstream import tasks
 from benchmarks.downstream.plan import Plan, Regime
+from benchmarks.downstream.plots import ratio_plot, shots_plot
 from benchmarks.downstream.readme import replace_block, summary_table
 from benchmarks.downstream.recipes import make_bank
-from benchmarks.downstream.report import markdown, ratio_plot, shots_plot, tables, write_report
+from benchmarks.downstream.report import markdown, tables, write_report
 from benchmarks.downstream.runner import run_plan
 from benchmarks.downstream.summary import read_cells
 from benchmarks.downstream.tasks import Places, load_splits
 from synthaug.data import ImageDataset
 from synthaug.errors import ConfigError
-from synthaug.sampling import SampleBank
+from synthaug.sampling import SampleBank, generating
 from synthaug.storage import read_json
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -76,7 +77,7 @@ def fitted_on(monkeypatch):
         return bank.save(out, overwrite=True)
 
     monkeypatch.setattr(synthaug, "fit", fit, raising=False)
-    monkeypatch.setattr(synthaug, "load", lambda folder: by_folder[str(folder)], raising=False)
+    monkeypatch.setattr(generating, "load_generator", lambda folder: by_folder[str(folder)])
     monkeypatch.setattr(synthaug, "generate", generate, raising=False)
     return seen
 
@@ -219,6 +220,8 @@ def test_summary_and_page_are_made_from_the_cached_runs_alone(places, fitted_on,
     text = (out / "report.html").read_text(encoding="utf-8")
     assert str(tmp_path) not in text + (out / "summary.json").read_text(encoding="utf-8")
     assert "src='http" not in text
+    assert "At a glance" in text
+    assert (out / "overview.png").read_bytes()[1:4] == b"PNG"
     assert len(tables(cells)) == 2
     assert markdown(cells).count("\n") == 4
 
