@@ -7,6 +7,7 @@ the builder, or call `synthetic_dataset`.
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
 import functools
 import json
@@ -81,7 +82,8 @@ class SyntheticImages(datasets.ArrowBasedBuilder):
     Rows have ``image``, ``label`` (ClassLabel), ``source`` (ClassLabel real | synthetic), and the name of the
     sample: ``generator`` (digest), ``seed`` and ``index`` (within its class). The classes take turns, so that
     a stream is mixed. The dataset is cached under a name made of the generator's content and all settings,
-    and is the same for any ``num_proc``.
+    and is the same for any ``num_proc``, since all samples are made on the processor; for a GPU there is
+    `synthaug.generate` with ``format="parquet"``.
 
     Args:
         generator: A generator, or the path or hub id of one.
@@ -122,6 +124,8 @@ class SyntheticImages(datasets.ArrowBasedBuilder):
         if not isinstance(generator, Generator):
             generator = str(generator)
         loaded = generator if isinstance(generator, Generator) else load(generator)
+        if isinstance(generator, Generator) and generator.device.type != "cpu":
+            generator = copy.deepcopy(generator).cpu()  # a GPU can be used by one process alone, and gives other bytes
         if not 0 <= seed < 1 << 63:
             raise ConfigError(f"seed: expected an integer from 0 to 2**63 - 1, but got {seed!r}.")
         plan = plan_samples(loaded.classes, per_class, counts, balance)

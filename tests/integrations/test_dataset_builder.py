@@ -68,6 +68,19 @@ def test_rows_are_the_named_samples(run, tmp_path):
     assert np.array_equal(pixels(rows), gen.sample_named(labels, indices, seed=5)[..., 0])
 
 
+def test_a_generator_on_a_gpu_is_copied_to_the_processor_and_left_alone(run, tmp_path, monkeypatch):
+    """Processes of `datasets` are forked, and a GPU cannot be used in those; nor are its bytes the processor's."""
+    gen, moved = make(), []
+    with monkeypatch.context() as patched:
+        patched.setattr(type(gen), "device", property(lambda self: torch.device("cuda")))
+        patched.setattr(type(gen), "cpu", lambda self: moved.append(self) or self)
+        made = builder(gen, tmp_path)
+    assert moved == [made.config.generator]
+    assert made.config.generator is not gen
+    made.download_and_prepare(num_proc=2)
+    assert np.array_equal(pixels(made.as_dataset(split="train")), pixels(prepared(run, tmp_path)))
+
+
 def test_classes_take_turns_so_that_a_stream_is_mixed(run, tmp_path):
     stream = builder(run, tmp_path, 100).as_streaming_dataset(split="train")
     assert [row["label"] for row in stream.take(6)] == [0, 1, 2] * 2
