@@ -22,7 +22,7 @@ _OVERVIEW = (
 
 
 def write_report(results: Path, out: Path, command: str) -> list[Cell]:
-    """Write ``summary.json``, ``report.html``, ``table.md`` and ``overview.png`` into ``out``; return what they show."""
+    """Write ``summary.json``, ``report.html``, ``table.md``, ``overview.png`` into ``out``; return what they show."""
     cells = read_cells(results)
     write_json(out / "summary.json", rows(cells))
     with new_file(out / "table.md") as temporary:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from synthaug.classifiers.augmentation import Augmentation
 from synthaug.classifiers.feed import Batch, Feed, SampleSource
-from synthaug.classifiers.models import create_classifier
+from synthaug.classifiers.models import create_classifier, pretrained_scale
 from synthaug.classifiers.policy import Policy
 from synthaug.classifiers.scores import Scores, score
 from synthaug.classifiers.settings import ClassifierConfig, ClassifierResult
@@ -184,6 +184,7 @@ def fit_classifier(
         torch.manual_seed(seed)
         classifier = _untrained(train, config, place, model_options)
         torch.manual_seed(seed)  # augmentation does not depend on how many numbers the weights took
+        _to_training(classifier.model, config, bool((model_options or {}).get("pretrained", config.pretrained)))
         loss, synthetic = _optimise(classifier, feed, config, policy or Policy())
     validation_scores = None if validation is None else classifier.scores(validation)
     result = ClassifierResult(
@@ -212,16 +213,30 @@ def _untrained(
     options = ({"pretrained": True} if config.pretrained else {}) | dict(options or {})
     model = create_classifier(config.model, classes=len(train.classes), channels=channels, size=size, options=options)
     model = model.to(device).to(memory_format=torch.channels_last)
-    # Evenly spaced images rather than the first ones, which are often of one class.
-    picked = np.unique(np.linspace(0, len(train) - 1, _STATISTICS_IMAGES).astype(np.int64))
-    sample = torch.from_numpy(train.take(picked)).float()
-    mean, std = sample.mean(dim=(0, 1, 2)), sample.std(dim=(0, 1, 2)).clamp(min=1.0)
+    mean, std = pretrained_scale(model, channels) if options.get("pretrained") else _scale_of(train)
     precision: Literal["fp32", "bf16"]
     if config.precision == "auto":
         precision = "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"
     else:
         precision = config.precision
     return Classifier(model, mean, std, None if side is None else size, device, precision)
+
+
+def _scale_of(train: ImageDataset) -> tuple[Tensor, Tensor]:
+    """Return mean and deviation of each channel of the training images, on the scale of 0 to 255."""
+    # Evenly spaced images rather than the first ones, which are often of one class.
+    picked = np.unique(np.linspace(0, len(train) - 1, _STATISTICS_IMAGES).astype(np.int64))
+    sample = torch.from_numpy(train.take(picked)).float()
+    return sample.mean(dim=(0, 1, 2)), sample.std(dim=(0, 1, 2)).clamp(min=1.0)
+
+
+def _to_training(model: nn.Module, config: ClassifierConfig, pretrained: bool) -> None:
+    """Set the model to training mode; where statistics are frozen, its batch normalisation stays in evaluation mode."""
+    model.train()
+    if pretrained if config.freeze_statistics is None else config.freeze_statistics:
+        for module in model.modules():
+            if isinstance(module, nn.BatchNorm2d):
+                module.eval()
 
 
 def _optimise(classifier: Classifier, feed: Feed, config: ClassifierConfig, policy: Policy) -> tuple[float, int]:
@@ -245,7 +260,6 @@ def _optimise(classifier: Classifier, feed: Feed, config: ClassifierConfig, poli
     longest = _gradient_clip(classifier.model, config)
     losses: list[Tensor] = []
     synthetic = 0
-    classifier.model.train()
     for step, batch in enumerate(feed.batches(config.steps)):
         synthetic += batch.synthetic_count
         correction = corrections[step < until]

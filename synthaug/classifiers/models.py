@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from synthaug.errors import ConfigError, did_you_mean
 from synthaug.networks.pretrained import BUNDLED, BUNDLED_MODEL, bundled_weights
@@ -73,6 +73,24 @@ def create_classifier(
         raise ConfigError(f"timm cannot make {name!r} for images of {size[0]}×{size[1]}: {error}") from error
     _check_forward(model, name, classes, channels, size)
     return model
+
+
+def pretrained_scale(model: nn.Module, channels: int) -> tuple[Tensor, Tensor]:
+    """Return mean and deviation of each channel, of 0 to 255, by which a pretrained model's images were scaled.
+
+    Args:
+        model: A timm model.
+        channels: 1 or 3; a grey image gets the mean of the three colours'.
+
+    Example:
+        >>> from timm import create_model
+        >>> [values.tolist() for values in pretrained_scale(create_model("tf_efficientnet_lite0"), channels=1)]
+        [[127.5], [127.5]]
+    """
+    cfg = getattr(model, "pretrained_cfg", None) or {}
+    values = [255 * torch.tensor(cfg.get(name, (0.5, 0.5, 0.5))) for name in ("mean", "std")]
+    mean, std = values if channels == 3 else [colours.mean(0, keepdim=True) for colours in values]
+    return mean, std
 
 
 def _patch_size(model: nn.Module) -> tuple[int, int] | None:

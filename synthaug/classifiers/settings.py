@@ -19,7 +19,7 @@ class ClassifierConfig(Config):
     Attributes:
         model: Any timm model name.
         pretrained: Start from pretrained weights: the bundled ones of ``efficientnet_lite0``, or those that timm
-            downloads.
+            downloads. Images are then scaled as in its training, else by mean and deviation of the training images.
         augmentation: Parts joined by ``+``; see `synthaug.classifiers.augmentation`.
         steps: Optimiser steps; samples never add any.
         batch_size: Images in a step.
@@ -34,6 +34,9 @@ class ClassifierConfig(Config):
         gradient_clip: Norm to which longer gradients are cut (Pascanu et al. 2013); 0 never cuts. `None` is 1 for
             models without batch normalisation, such as vision transformers, which else may collapse at a learning rate
             that convolutional networks like, and 0 for all others.
+        freeze_statistics: Keep the means and variances of batch normalisation that a pretrained model brings, in place
+            of those of the batches. `None` keeps them where the model is pretrained: on few images statistics of small
+            batches spoil its features.
         label_smoothing: Share of the target spread over all classes (Szegedy et al. 2016).
         input_size: Side to which images are resized for the model, or (H, W); `None` leaves them as they are.
         precision: ``"auto"`` is bf16 on a GPU that has it, fp32 elsewhere: on processors with AVX512-BF16 small
@@ -51,6 +54,7 @@ class ClassifierConfig(Config):
     logit_adjustment: float = 0.0
     deferred_reweighting: float = 1.0
     gradient_clip: float | None = None
+    freeze_statistics: bool | None = None
     label_smoothing: float = 0.0
     input_size: int | tuple[int, int] | None = None
     precision: Literal["auto", "fp32", "bf16"] = "auto"

@@ -13,6 +13,7 @@ from synthaug.classifiers.classifier import effective_number_weights, weighted_c
 from synthaug.classifiers.models import create_classifier
 from synthaug.data import ImageDataset
 from synthaug.errors import ConfigError, DataError, LabelError
+from synthaug.networks.pretrained import bundled_weights
 from synthaug.sampling import SampleBank
 
 TINY = {"model": "test_resnet", "steps": 6, "batch_size": 16, "augmentation": "none", "input_size": 16}
@@ -223,8 +224,6 @@ def test_unknown_models_and_sizes_too_small_are_refused_with_a_way_out():
 
 
 def test_pretrained_weights_are_the_bundled_ones_for_grey_and_colour():
-    from synthaug.networks.pretrained import bundled_weights
-
     colour, grey = (
         create_classifier(
             "efficientnet_lite0", classes=3, channels=channels, size=(32, 32), options={"pretrained": True}
@@ -239,6 +238,35 @@ def test_pretrained_weights_are_the_bundled_ones_for_grey_and_colour():
         grey.conv_stem.weight[:, 0], known["conv_stem.weight"].sum(dim=1)
     )  # a grey image is R = G = B
     assert torch.equal(grey.blocks[-1][0].conv_pwl.weight, known["blocks.6.0.conv_pwl.weight"])
+
+
+@pytest.mark.parametrize(("setting", "frozen"), [(None, True), (True, True), (False, False)])
+def test_pretrained_statistics_stay_as_they_came_unless_told_otherwise(splits, setting, frozen):
+    train, _ = splits
+    settings = TINY | {"model": "efficientnet_lite0", "pretrained": True, "input_size": 32, "steps": 2}
+    _, classifier = fit_classifier(train, freeze_statistics=setting, **settings)
+    known = bundled_weights()
+    state = classifier.model.state_dict()
+    same = [torch.equal(state[name], known[name]) for name in known if name.endswith("running_mean")]
+    assert all(same) == frozen
+    assert not torch.equal(state["conv_head.weight"], known["conv_head.weight"])  # all weights learn
+
+
+def test_other_models_learn_their_statistics_unless_told_otherwise(splits):
+    train, _ = splits
+    models = [fit_classifier(train, freeze_statistics=setting, **TINY)[1].model for setting in (None, True)]
+    moved = [bool(model.state_dict()["bn1.running_mean"].any()) for model in models]
+    assert moved == [True, False]
+
+
+def test_pretrained_models_get_images_on_the_scale_of_their_training(splits):
+    train, _ = splits
+    settings = TINY | {"input_size": 32, "steps": 1}
+    black = torch.zeros(1, 1, 8, 8, dtype=torch.uint8)
+    _, pretrained = fit_classifier(train, **settings | {"model": "efficientnet_lite0", "pretrained": True})
+    assert torch.allclose(pretrained.prepare(black), torch.tensor(-1.0))
+    _, fresh = fit_classifier(train, **settings)
+    assert not torch.allclose(fresh.prepare(black), torch.tensor(-1.0))
 
 
 def test_deferred_reweighting_favours_rare_classes_from_its_step_on(splits):
