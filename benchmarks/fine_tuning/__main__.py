@@ -33,7 +33,7 @@ def main(words: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.fine_tuning", description=__doc__)
     parser.add_argument("--data", type=Path, default=None, help="folder with the datasets that the plans name")
     parser.add_argument("--work", type=Path, default=Path("runs/fine_tuning"), help="cached data")
-    parser.add_argument("--seeds", type=int, default=3, help="subsets of each dataset")
+    parser.add_argument("--seeds", type=int, default=2, help="subsets of each dataset")
     parser.add_argument("--steps", type=int, default=200, help="of the classifiers")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/fine_tuning.json"))

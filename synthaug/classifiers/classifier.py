@@ -313,7 +313,8 @@ class _Correction:
 def _gradient_clip(model: nn.Module, config: ClassifierConfig) -> float:
     if config.gradient_clip is not None:
         return config.gradient_clip
-    return 0.0 if any(isinstance(part, nn.BatchNorm2d) for part in model.modules()) else 1.0
+    normalised = any(isinstance(part, nn.BatchNorm2d) and part.training for part in model.modules())
+    return 0.0 if normalised else 1.0
 
 
 def _targets(batch: Batch, classes: int, synthetic_weight: float, smoothing: float) -> Tensor:

@@ -32,8 +32,8 @@ class ClassifierConfig(Config):
         deferred_reweighting: Share of the steps after which images weigh by the inverse effective number of their
             class (Cao et al. 2019; Cui et al. 2019, β = 0.9999); 1 never weighs them.
         gradient_clip: Norm to which longer gradients are cut (Pascanu et al. 2013); 0 never cuts. `None` is 1 for
-            models without batch normalisation, such as vision transformers, which else may collapse at a learning rate
-            that convolutional networks like, and 0 for all others.
+            models without batch normalisation, such as vision transformers, and with frozen statistics, which else may
+            collapse at a learning rate that convolutional networks like, and 0 for all others.
         freeze_statistics: Keep the means and variances of batch normalisation that a pretrained model brings, in place
             of those of the batches. `None` keeps them where the model is pretrained: on few images statistics of small
             batches spoil its features.

@@ -56,7 +56,7 @@ def test_same_seed_same_numbers_and_the_global_random_state_is_left_alone(splits
 @pytest.mark.parametrize(
     ("model", "setting", "norms"),
     [("test_resnet", {}, set()), ("test_vit", {}, {1.0}), ("test_vit", {"gradient_clip": 0}, set()),
-     ("test_resnet", {"gradient_clip": 0.5}, {0.5})],
+     ("test_resnet", {"gradient_clip": 0.5}, {0.5}), ("test_resnet", {"freeze_statistics": True}, {1.0})],
 )  # fmt: skip
 def test_long_gradients_are_cut_where_no_batch_normalisation_holds_them(splits, monkeypatch, model, setting, norms):
     cut, real = [], torch.nn.utils.clip_grad_norm_
