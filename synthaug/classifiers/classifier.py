@@ -163,6 +163,7 @@ def fit_classifier(
 ) -> tuple[ClassifierResult, Classifier]:
     """Do what `train_classifier` does, and return the trained `Classifier` as well."""
     config = ClassifierConfig.from_dict(settings)
+    config = config.resolved(pretrained=bool((model_options or {}).get("pretrained", config.pretrained)))
     for name, split in (("test", test), ("validation", validation)):
         if split is not None and tuple(split.classes) != tuple(train.classes):
             raise LabelError(
@@ -184,7 +185,7 @@ def fit_classifier(
         torch.manual_seed(seed)
         classifier = _untrained(train, config, place, model_options)
         torch.manual_seed(seed)  # augmentation does not depend on how many numbers the weights took
-        _to_training(classifier.model, config, bool((model_options or {}).get("pretrained", config.pretrained)))
+        _to_training(classifier.model, frozen=bool(config.freeze_statistics))
         loss, synthetic = _optimise(classifier, feed, config, policy or Policy())
     validation_scores = None if validation is None else classifier.scores(validation)
     result = ClassifierResult(
@@ -230,10 +231,10 @@ def _scale_of(train: ImageDataset) -> tuple[Tensor, Tensor]:
     return sample.mean(dim=(0, 1, 2)), sample.std(dim=(0, 1, 2)).clamp(min=1.0)
 
 
-def _to_training(model: nn.Module, config: ClassifierConfig, pretrained: bool) -> None:
+def _to_training(model: nn.Module, *, frozen: bool) -> None:
     """Set the model to training mode; where statistics are frozen, its batch normalisation stays in evaluation mode."""
     model.train()
-    if pretrained if config.freeze_statistics is None else config.freeze_statistics:
+    if frozen:
         for module in model.modules():
             if isinstance(module, nn.BatchNorm2d):
                 module.eval()
@@ -243,12 +244,13 @@ def _optimise(classifier: Classifier, feed: Feed, config: ClassifierConfig, poli
     """Run all steps; return the mean loss of the last tenth and the number of samples seen."""
     from timm.optim import create_optimizer_v2
 
+    peak = float(config.learning_rate or 0)  # resolved: never left out
     optimizer = create_optimizer_v2(
-        classifier.model, opt="adamw", lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
+        classifier.model, opt="adamw", lr=peak, weight_decay=config.weight_decay, fused=True
     )
     rise = max(0.2, 2 / (config.steps + 1))  # torch divides by zero where the rise is a single step
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, config.learning_rate, total_steps=config.steps + 1, pct_start=rise, cycle_momentum=False
+        optimizer, peak, total_steps=config.steps + 1, pct_start=rise, cycle_momentum=False
     )
     augment, mixer = Augmentation(config.augmentation), Augmentation(policy.mixing)
     corrections = {
@@ -286,8 +288,7 @@ def _optimise(classifier: Classifier, feed: Feed, config: ClassifierConfig, poli
         losses.append(loss.detach())
         if (step % 50 == 49 or step == config.steps - 1) and not bool(torch.isfinite(losses[-1])):
             raise DivergenceError(
-                f"the classifier's loss was no longer finite by step {step + 1}; lower learning_rate "
-                f"(now {config.learning_rate:g})."
+                f"the classifier's loss was no longer finite by step {step + 1}; lower learning_rate (now {peak:g})."
             )
     return float(torch.stack(losses[-max(1, config.steps // 10) :]).mean()), synthetic
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from synthaug.classifiers.augmentation import Augmentation
 from synthaug.classifiers.policy import Policy
@@ -23,7 +23,8 @@ class ClassifierConfig(Config):
         augmentation: Parts joined by ``+``; see `synthaug.classifiers.augmentation`.
         steps: Optimiser steps; samples never add any.
         batch_size: Images in a step.
-        learning_rate: Peak of the one-cycle schedule (Smith & Topin 2019) of AdamW.
+        learning_rate: Peak of the one-cycle schedule (Smith & Topin 2019) of AdamW. `None` is 1e-3 where statistics are
+            frozen, which 3e-3 makes collapse, and 2e-3 elsewhere.
         weight_decay: Of AdamW; not on biases and norms.
         balanced_sampling: Draw classes evenly.
         logit_adjustment: Strength τ of the logit-adjusted loss (Menon et al. 2021): τ·log(share of the class) is added
@@ -48,7 +49,7 @@ class ClassifierConfig(Config):
     augmentation: str = "flip-crop"
     steps: int = 400
     batch_size: int = 64
-    learning_rate: float = 2e-3
+    learning_rate: float | None = None
     weight_decay: float = 0.05
     balanced_sampling: bool = False
     logit_adjustment: float = 0.0
@@ -63,7 +64,7 @@ class ClassifierConfig(Config):
         """Check the ranges."""
         self.require(self.steps >= 1, "steps", "1 step or more")
         self.require(self.batch_size >= 2, "batch_size", "2 images or more")
-        self.require(self.learning_rate > 0, "learning_rate", "a rate above 0")
+        self.require(self.learning_rate is None or self.learning_rate > 0, "learning_rate", "a rate above 0, or None")
         self.require(self.weight_decay >= 0, "weight_decay", "a decay of 0 or more")
         self.require(
             self.gradient_clip is None or self.gradient_clip >= 0, "gradient_clip", "a norm of 0 or more, or None"
@@ -77,6 +78,17 @@ class ClassifierConfig(Config):
                 "and evenly drawn classes have nothing left to adjust. Choose one."
             )
         Augmentation(self.augmentation)
+
+    def resolved(self, *, pretrained: bool) -> Self:
+        """Return these settings with what was left out, for a model that is pretrained or not.
+
+        Example:
+            >>> ClassifierConfig().resolved(pretrained=True).learning_rate
+            0.001
+        """
+        frozen = pretrained if self.freeze_statistics is None else self.freeze_statistics
+        rate = (1e-3 if frozen else 2e-3) if self.learning_rate is None else self.learning_rate
+        return self.replace(freeze_statistics=frozen, learning_rate=rate)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -95,7 +95,9 @@ class Search:
         self.curation = maker is None and curating.available()
         self.sample_seconds = seconds_of_samples(self.total, len(self.arms), request.folds)
         self.generator_seconds = seconds_of_generator(self.sample_seconds, self.curation)
-        self.fixed = {"model": request.model, **settings}
+        # Both ways to ask for pretrained weights are one here: other learning rates are tried for those.
+        pretrained = {"pretrained": True} if (model_options or {}).get("pretrained") else {}
+        self.fixed = {"model": request.model, **settings, **pretrained}
         self.trials = Trials(
             data,
             maker or self._generators(generator_settings, device),

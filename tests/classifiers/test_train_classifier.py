@@ -8,7 +8,15 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from synthaug.classifiers import Policy, fit_classifier, score, selection, train_classifier, tune_classifier
+from synthaug.classifiers import (
+    ClassifierConfig,
+    Policy,
+    fit_classifier,
+    score,
+    selection,
+    train_classifier,
+    tune_classifier,
+)
 from synthaug.classifiers.classifier import effective_number_weights, weighted_cross_entropy
 from synthaug.classifiers.models import create_classifier
 from synthaug.data import ImageDataset
@@ -250,6 +258,16 @@ def test_pretrained_statistics_stay_as_they_came_unless_told_otherwise(splits, s
     same = [torch.equal(state[name], known[name]) for name in known if name.endswith("running_mean")]
     assert all(same) == frozen
     assert not torch.equal(state["conv_head.weight"], known["conv_head.weight"])  # all weights learn
+
+
+@pytest.mark.parametrize(
+    ("settings", "pretrained", "expected"),
+    [({}, False, (False, 2e-3)), ({}, True, (True, 1e-3)), ({"freeze_statistics": False}, True, (False, 2e-3)),
+     ({"learning_rate": 5e-4}, True, (True, 5e-4))],
+)  # fmt: skip
+def test_what_is_left_out_suits_models_that_are_pretrained_or_not(settings, pretrained, expected):
+    config = ClassifierConfig.from_dict(settings).resolved(pretrained=pretrained)
+    assert (config.freeze_statistics, config.learning_rate) == expected
 
 
 def test_other_models_learn_their_statistics_unless_told_otherwise(splits):

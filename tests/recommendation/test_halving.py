@@ -110,5 +110,7 @@ def test_real_images_alone_are_tuned_over_what_the_user_left_open():
     fixed = Grid.of([10, 10], {"model": "resnet18", "learning_rate": 0.1, "augmentation": "none"})
     only = {"model": "resnet18", "learning_rate": 0.1, "augmentation": "none", "balanced_sampling": False}
     assert fixed.first() == fixed.then(only) == [only]
+    pretrained = Grid.of([10, 10], {"pretrained": True})
+    assert max(pretrained.others["learning_rate"]) < min(open_.others["learning_rate"][:1])
     corrected = Grid.of([10, 100], {"logit_adjustment": 1.0})
     assert not any(one["balanced_sampling"] for one in corrected.then(corrected.usual))

@@ -29,6 +29,7 @@ AUGMENTATIONS = (
     "flip+affine+contrast",
 )
 LEARNING_RATES = (3e-3, 1e-3, 6e-3)
+PRETRAINED_LEARNING_RATES = (1e-3, 3e-4, 2e-3)
 
 _AUGMENTATIONS_SHARE = 0.6
 """Of the runs; the rest is for learning rates and the drawing of classes, under the best augmentation."""
@@ -71,7 +72,7 @@ class Grid:
         uneven = max(present) >= 2 * min(present)
         corrected = "balanced_sampling" in fixed or "logit_adjustment" in fixed
         others: dict[str, tuple[Any, ...]] = {
-            "learning_rate": LEARNING_RATES,
+            "learning_rate": PRETRAINED_LEARNING_RATES if fixed.get("pretrained") else LEARNING_RATES,
             "balanced_sampling": (True, False) if uneven and not corrected else (False,),
         }
         return cls(
