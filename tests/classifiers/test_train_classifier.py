@@ -262,7 +262,7 @@ def test_pretrained_statistics_stay_as_they_came_unless_told_otherwise(splits, s
 
 @pytest.mark.parametrize(
     ("settings", "pretrained", "expected"),
-    [({}, False, (False, 2e-3)), ({}, True, (True, 1e-3)), ({"freeze_statistics": False}, True, (False, 2e-3)),
+    [({}, False, (False, 2e-3)), ({}, True, (True, 3e-4)), ({"freeze_statistics": False}, True, (False, 2e-3)),
      ({"learning_rate": 5e-4}, True, (True, 5e-4))],
 )  # fmt: skip
 def test_what_is_left_out_suits_models_that_are_pretrained_or_not(settings, pretrained, expected):
