@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from synthaug.devices import seeded_on_host
 from synthaug.errors import ConfigError, LabelError
 from synthaug.evaluation import fit_classifier
 from synthaug.generators import make_generator
@@ -85,8 +86,9 @@ def test_every_family_can_be_searched(family, tiny) -> None:
 
 
 def test_toward_a_target() -> None:
-    gen = make_generator("gan", ["a"], (1, 8, 8), options={"width": 4}).eval()
-    torch.nn.init.normal_(gen.network.head.weight, std=1.0, generator=torch.Generator().manual_seed(0))
+    with seeded_on_host(0):
+        gen = make_generator("gan", ["a"], (1, 8, 8), options={"width": 4}).eval()
+        torch.nn.init.normal_(gen.network.head.weight, std=1.0)
     wanted = property_predictor(brightness, target=0.6)
     found = search(gen, wanted, {"a": 4}, steps=60, distance_penalty=0.0)
     assert found.scores.mean() > found.start_scores.mean()

@@ -68,7 +68,7 @@ def test_filters_are_fitted_once_a_part(digits, tmp_path, monkeypatch):
 
     fitted = []
 
-    def fit_curation(part, steps, seed):
+    def fit_curation(part, steps, seed, device):
         fitted.append((part.digest, steps))
         return Picky(1)
 
