@@ -14,7 +14,6 @@ from synthaug.storage import new_file, write_json
 
 COLUMNS = ("real-only arm", "samples", "policy", "seeds", "real only", "with samples", "gain", "95 % interval", "wins")
 
-
 _OVERVIEW = (
     "the same ways to use samples for every dataset, regime and classifier, none picked by its result; gain and 95 % "
     "interval, filled where it leaves 0 out"
@@ -27,16 +26,17 @@ def write_report(results: Path, out: Path, command: str) -> list[Cell]:
     write_json(out / "summary.json", rows(cells))
     with new_file(out / "table.md") as temporary:
         temporary.write_text(markdown(cells), encoding="utf-8")
+    overview = overview_plot(cells)
     with new_file(out / "overview.png") as temporary:
-        temporary.write_bytes(overview_plot(cells))
-    page(cells, compute_spent(results), command).save(out / "report.html")
+        temporary.write_bytes(overview)
+    page(cells, overview, compute_spent(results), command).save(out / "report.html")
     return cells
 
 
-def page(cells: list[Cell], spent: dict[str, float], command: str) -> Report:
+def page(cells: list[Cell], overview: bytes, spent: dict[str, float], command: str) -> Report:
     """Make the page."""
     made = Report("Do samples make classifiers better?", "Balanced accuracy on test images, %, gains in points")
-    made.pictures("At a glance", [(overview_plot(cells), _OVERVIEW)], smooth=True)
+    made.pictures("At a glance", [(overview, _OVERVIEW)], smooth=True)
     for cell in cells:
         heading = f"{cell.dataset} · {cell.regime} · {cell.classifier}"
         note = (

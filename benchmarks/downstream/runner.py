@@ -227,7 +227,7 @@ class _Run:
         context = multiprocessing.get_context("spawn")
         threads = max(1, (os.cpu_count() or 1) // self.jobs)
         with concurrent.futures.ProcessPoolExecutor(
-            min(self.jobs, max(1, len(waiting))), mp_context=context, initializer=_use_threads, initargs=(threads,)
+            min(self.jobs, max(1, len(waiting))), mp_context=context, initializer=use_threads, initargs=(threads,)
         ) as pool:
             futures = {pool.submit(perform, task, self.plan, self.places): task for task in waiting}
             try:
@@ -261,7 +261,8 @@ def _merged(path: Any, names: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return list(known.values())
 
 
-def _use_threads(threads: int) -> None:
+def use_threads(threads: int) -> None:
+    """Begin a process that shares the cores with others."""
     import torch
 
     torch.set_num_threads(threads)

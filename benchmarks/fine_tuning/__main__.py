@@ -19,7 +19,8 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.downstream.plan import Plan
-from benchmarks.fine_tuning.runs import JUDGES, SETTINGS, SHOTS, Run, measured, one_thread
+from benchmarks.downstream.runner import use_threads
+from benchmarks.fine_tuning.runs import JUDGES, SETTINGS, SHOTS, Run, measured
 from synthaug.evaluation import describe_command, describe_environment, paired_difference
 from synthaug.storage import write_json
 
@@ -45,7 +46,7 @@ def main(words: list[str] | None = None) -> None:
         for seed, frozen, rate in itertools.product(range(options.seeds), (True, False), LEARNING_RATES)
     ]
     with concurrent.futures.ProcessPoolExecutor(
-        options.jobs, mp_context=multiprocessing.get_context("spawn"), initializer=one_thread
+        options.jobs, mp_context=multiprocessing.get_context("spawn"), initializer=use_threads, initargs=(1,)
     ) as pool:
         found = list(_shown(pool.map(measured, runs), len(runs)))
     rows = [compared(plan.name, found) for plan in plans]

@@ -42,10 +42,3 @@ def few_and_others(train: ImageDataset, seed: int) -> tuple[ImageDataset, ImageD
     rows = [random.permutation(np.flatnonzero(labels == label)) for label in range(len(train.classes))]
     few, others = ([part[begin:end] for part in rows] for begin, end in ((0, SHOTS), (SHOTS, SHOTS + JUDGES)))
     return train.subset(np.sort(np.concatenate(few))), train.subset(np.sort(np.concatenate(others)))
-
-
-def one_thread() -> None:
-    """Leave the other cores to the other processes."""
-    import torch
-
-    torch.set_num_threads(1)

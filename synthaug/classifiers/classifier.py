@@ -214,7 +214,7 @@ def _untrained(
     options = ({"pretrained": True} if config.pretrained else {}) | dict(options or {})
     model = create_classifier(config.model, classes=len(train.classes), channels=channels, size=size, options=options)
     model = model.to(device).to(memory_format=torch.channels_last)
-    mean, std = pretrained_scale(model, channels) if options.get("pretrained") else _scale_of(train)
+    mean, std = pretrained_scale(model, channels) if config.pretrained else _scale_of(train)
     precision: Literal["fp32", "bf16"]
     if config.precision == "auto":
         precision = "bf16" if device.type == "cuda" and torch.cuda.is_bf16_supported() else "fp32"

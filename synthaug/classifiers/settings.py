@@ -88,7 +88,7 @@ class ClassifierConfig(Config):
         """
         frozen = pretrained if self.freeze_statistics is None else self.freeze_statistics
         rate = (3e-4 if frozen else 2e-3) if self.learning_rate is None else self.learning_rate
-        return self.replace(freeze_statistics=frozen, learning_rate=rate)
+        return self.replace(pretrained=pretrained, freeze_statistics=frozen, learning_rate=rate)
 
 
 @dataclasses.dataclass(frozen=True)

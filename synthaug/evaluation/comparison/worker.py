@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from synthaug.data import ImageDataset
+from synthaug.devices import resolve_device
 from synthaug.errors import SynthaugError
 from synthaug.evaluation.comparison.task import FAILURE, GENERATOR, GRID, REALS, RESULT, TASK, TRAINING, Task, open_data
 from synthaug.evaluation.matching import matched_rows
@@ -139,8 +140,7 @@ def _sample(
     generator: Generator, reals: ImageDataset, seed: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64], dict[str, float]]:
     """Draw as many samples of each class as there are real images, and take the time."""
-    if torch.cuda.is_available():
-        generator.to("cuda")
+    generator.to(resolve_device())
     labels = np.sort(reals.labels)
     indices = np.concatenate([np.arange(count) for count in reals.class_counts])
     generator.sample_named(labels[:CHUNK], indices[:CHUNK], seed)  # the first chunk pays for what is set up once

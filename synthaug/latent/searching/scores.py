@@ -221,7 +221,7 @@ def evaluate(score: Score, images: Tensor) -> Tensor:
     if isinstance(score, BlackBox):
         pixels = to_uint8(images.detach())
         array = np.asarray(score.function(pixels.permute(0, 2, 3, 1).cpu().numpy()), dtype=np.float32)
-        values = torch.from_numpy(array).to(images.device)
+        values = torch.from_numpy(array)
     else:
         values = score(images)
     if not isinstance(values, Tensor) or values.shape != (len(images),):
