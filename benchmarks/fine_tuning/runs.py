@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -21,19 +22,52 @@ SETTINGS: dict[str, Any] = {
     "augmentation": "flip-crop",
 }
 
-Run = tuple[Plan, Path, int, bool, float, int]
+
+@dataclasses.dataclass(frozen=True)
+class Side:
+    """A way to begin: whether batch statistics stay as they came, and whether the last layer starts at zero."""
+
+    frozen: bool
+    zero_head: bool
+
+    def __str__(self) -> str:
+        head = "zero head" if self.zero_head else "random head"
+        return f"{head}, statistics {'frozen' if self.frozen else 'of the batches'}"
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One fine-tuning."""
+
+    plan: Plan
+    work: Path
+    seed: int
+    side: Side
+    learning_rate: float
+    steps: int
+
+    @property
+    def name(self) -> dict[str, Any]:
+        """What it goes by in the results."""
+        about = {"dataset": self.plan.name, "seed": self.seed, "steps": self.steps}
+        return about | dataclasses.asdict(self.side) | {"learning_rate": self.learning_rate}
 
 
 def measured(run: Run) -> dict[str, Any]:
     """Fine-tune once."""
-    plan, work, seed, frozen, rate, steps = run
-    train, _ = load_splits(plan, Places(work, work))
-    subset, judges = few_and_others(train, seed)
+    train, _ = load_splits(run.plan, Places(run.work, run.work))
+    subset, judges = few_and_others(train, run.seed)
     result = train_classifier(
-        subset, validation=judges, seed=seed, learning_rate=rate, freeze_statistics=frozen, steps=steps, **SETTINGS
+        subset,
+        validation=judges,
+        seed=run.seed,
+        learning_rate=run.learning_rate,
+        freeze_statistics=run.side.frozen,
+        zero_head=run.side.zero_head,
+        steps=run.steps,
+        **SETTINGS,
     )
-    accuracy = result.validation.balanced_accuracy if result.validation else float("nan")
-    return {"dataset": plan.name, "seed": seed, "frozen": frozen, "learning_rate": rate, "balanced_accuracy": accuracy}
+    return run.name | {"balanced_accuracy": result.validation.balanced_accuracy if result.validation else float("nan")}
 
 
 def few_and_others(train: ImageDataset, seed: int) -> tuple[ImageDataset, ImageDataset]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Mapping
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -15,12 +17,14 @@ from torch import Tensor, nn
 
 from synthaug.classifiers.augmentation import Augmentation
 from synthaug.classifiers.feed import Batch, Feed, SampleSource
-from synthaug.classifiers.models import create_classifier, pretrained_scale
+from synthaug.classifiers.models import create_classifier, pretrained_scale, zero_head
 from synthaug.classifiers.policy import Policy
 from synthaug.classifiers.scores import Scores, score
 from synthaug.classifiers.settings import ClassifierConfig, ClassifierResult
 from synthaug.devices import own_random_state, resolve_device
-from synthaug.errors import DivergenceError, LabelError
+from synthaug.errors import DataError, DivergenceError, LabelError
+from synthaug.sampling import SampleBank
+from synthaug.seeds import check_seed
 
 if TYPE_CHECKING:
     from synthaug.data import ImageDataset
@@ -98,7 +102,7 @@ def train_classifier(
     train: ImageDataset,
     test: ImageDataset | None = None,
     *,
-    bank: SampleSource | None = None,
+    bank: SampleSource | str | PathLike[str] | None = None,
     policy: Policy | None = None,
     validation: ImageDataset | None = None,
     seed: int = 0,
@@ -114,7 +118,7 @@ def train_classifier(
     Args:
         train: Real training images.
         test: Read once, after the last step.
-        bank: Samples of a generator that has seen ``train`` alone.
+        bank: Samples of a generator that has seen ``train`` alone, or the folder of a bank.
         policy: How the samples enter; `Policy()` if left out.
         validation: What choices are made on; scored after the last step.
         seed: Decides weights, order, replacements and augmentation.
@@ -153,7 +157,7 @@ def fit_classifier(
     train: ImageDataset,
     test: ImageDataset | None = None,
     *,
-    bank: SampleSource | None = None,
+    bank: SampleSource | str | PathLike[str] | None = None,
     policy: Policy | None = None,
     validation: ImageDataset | None = None,
     seed: int = 0,
@@ -170,6 +174,11 @@ def fit_classifier(
                 f"expected the {name} split to have the training split's {len(train.classes)} classes in the same "
                 f"order, but got {', '.join(split.classes[:10])}."
             )
+        if split is not None and not len(split):
+            raise DataError(f"expected a {name} split with images, but got an empty one; leave it out instead.")
+    seed = check_seed(seed)
+    if isinstance(bank, (str, PathLike)):
+        bank = SampleBank.open(Path(bank))
     start = time.perf_counter()
     place = resolve_device(device)
     policy = (policy or Policy()) if bank is not None else None
@@ -213,6 +222,8 @@ def _untrained(
     size = (side, side) if isinstance(side, int) else (height, width) if side is None else side
     options = ({"pretrained": True} if config.pretrained else {}) | dict(options or {})
     model = create_classifier(config.model, classes=len(train.classes), channels=channels, size=size, options=options)
+    if config.zero_head:
+        zero_head(model)
     model = model.to(device).to(memory_format=torch.channels_last)
     mean, std = pretrained_scale(model, channels) if config.pretrained else _scale_of(train)
     precision: Literal["fp32", "bf16"]

@@ -14,7 +14,7 @@ from torch import Tensor
 from synthaug.classifiers.batches import batch_order
 from synthaug.classifiers.policy import Policy
 from synthaug.errors import DataError
-from synthaug.labels import class_index
+from synthaug.labels import match_labels
 
 if TYPE_CHECKING:
     from synthaug.data import ImageDataset
@@ -114,13 +114,9 @@ class Feed:
                     f"but got {tuple(bank.image_shape)}. Load the data at the size the generator was trained on."
                 )
             labels = np.asarray(bank.labels, dtype=np.int64)
-            present = np.unique(labels).tolist()
-            # Only classes that occur need a place in the training set's list of classes.
-            ours = np.zeros(len(bank.classes), dtype=np.int64)
-            for label in present:
-                ours[label] = class_index(bank.classes[label], train.classes)
+            ours = match_labels(labels, bank.classes, train.classes)
             self._pool = policy.pool(labels, len(train), bank.classes)
-            self._pool_labels = ours[labels[self._pool]]
+            self._pool_labels = ours[self._pool]
             weights = getattr(bank, "weights", np.ones(len(labels), dtype=np.float32))
             self._pool_weights = np.asarray(weights, dtype=np.float32)[self._pool]
 

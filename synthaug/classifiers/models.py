@@ -93,6 +93,22 @@ def pretrained_scale(model: nn.Module, channels: int) -> tuple[Tensor, Tensor]:
     return mean, std
 
 
+def zero_head(model: nn.Module) -> None:
+    """Set all weights of a timm model's last layer to zero, in place.
+
+    Example:
+        >>> from timm import create_model
+        >>> model = create_model("test_vit", num_classes=3)
+        >>> zero_head(model)
+        >>> model(torch.ones(1, 3, 160, 160)).abs().sum().item()
+        0.0
+    """
+    head = model.get_classifier()  # type: ignore[operator]
+    for part in head if isinstance(head, (tuple, list)) else (head,):  # distilled transformers have two
+        for parameter in part.parameters():
+            nn.init.zeros_(parameter)
+
+
 def _patch_size(model: nn.Module) -> tuple[int, int] | None:
     embed = getattr(model, "patch_embed", None)
     patch = getattr(embed, "patch_size", None)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from synthaug.errors import ConfigError, did_you_mean
 from synthaug.networks.blocks import ResidualBlock, Size, activation, pyramid, widths
+from synthaug.networks.pretrained import loading_weights
 
 SMALL_RESNET = "small_resnet"
 
@@ -138,14 +139,15 @@ class TimmEncoder(nn.Module):
         patch = patch_size(height, width)
         options: dict[str, Any] = {"pretrained": pretrained, "in_chans": channels}
         options |= {"num_classes": 0} if halvings is None else {"features_only": True}
-        try:
-            self.size: Size = (math.ceil(height / patch) * patch, math.ceil(width / patch) * patch)
-            self.backbone = timm.create_model(name, **options, img_size=self.size, patch_size=patch)
-        except TypeError:  # a convolutional backbone: it has no such arguments, and takes any size
-            self.size = (max(32, height), max(32, width))
-            if halvings is not None:
-                options["out_indices"] = (_level(name, options, 2**halvings),)
-            self.backbone = timm.create_model(name, **options)
+        self.size: Size = (math.ceil(height / patch) * patch, math.ceil(width / patch) * patch)
+        with loading_weights(name, "start it from random weights (encoder_pretrained=False)"):
+            try:
+                self.backbone = timm.create_model(name, **options, img_size=self.size, patch_size=patch)
+            except TypeError:  # a convolutional backbone: it has no such arguments, and takes any size
+                self.size = (max(32, height), max(32, width))
+                if halvings is not None:
+                    options["out_indices"] = (_level(name, options, 2**halvings),)
+                self.backbone = timm.create_model(name, **options)
         self.resizes = self.size != (height, width)
         self.pools = halvings is None
         if halvings is None:

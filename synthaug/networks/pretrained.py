@@ -6,9 +6,11 @@ The bundled one is EfficientNet-Lite0 (Tan & Le 2019) with its ImageNet weights,
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -212,15 +214,31 @@ def bundled_weights() -> dict[str, Tensor]:
     return dict(zip(_create(BUNDLED_MODEL, False).state_dict(), values, strict=True))
 
 
-def _from_timm(name: str, weights: bool) -> nn.Module:
+@contextlib.contextmanager
+def loading_weights(name: str, instead: str) -> Iterator[None]:
+    """Turn what goes wrong while timm makes a model and downloads its weights into words.
+
+    Args:
+        name: Of the model.
+        instead: What else to do, for the message.
+
+    Raises:
+        ConfigError: If anything does.
+    """
     try:
+        yield
+    except (OSError, RuntimeError, ValueError) as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError(
+            f"timm could not load {name!r} with its weights: {error} Check the connection, or {instead}."
+        ) from error
+
+
+def _from_timm(name: str, weights: bool) -> nn.Module:
+    with loading_weights(name, f"use the bundled network {BUNDLED!r}"):
         network: nn.Module = _create(name, weights)
         return network
-    except (OSError, RuntimeError, ValueError) as error:
-        raise ConfigError(
-            f"timm could not load {name!r} with its weights: {error} Check the connection, or use the bundled "
-            f"network {BUNDLED!r}."
-        ) from error
 
 
 def _create(name: str, weights: bool) -> Any:

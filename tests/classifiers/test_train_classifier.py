@@ -17,8 +17,8 @@ from synthaug.classifiers import (
     train_classifier,
     tune_classifier,
 )
-from synthaug.classifiers.classifier import effective_number_weights, weighted_cross_entropy
-from synthaug.classifiers.models import create_classifier
+from synthaug.classifiers.classifier import Classifier, effective_number_weights, weighted_cross_entropy
+from synthaug.classifiers.models import create_classifier, zero_head
 from synthaug.data import ImageDataset
 from synthaug.errors import ConfigError, DataError, LabelError
 from synthaug.networks.pretrained import bundled_weights
@@ -262,12 +262,35 @@ def test_pretrained_statistics_stay_as_they_came_unless_told_otherwise(splits, s
 
 @pytest.mark.parametrize(
     ("settings", "pretrained", "expected"),
-    [({}, False, (False, 2e-3)), ({}, True, (True, 3e-4)), ({"freeze_statistics": False}, True, (False, 2e-3)),
-     ({"learning_rate": 5e-4}, True, (True, 5e-4))],
+    [({}, False, (False, False, 2e-3)), ({}, True, (True, True, 3e-4)),
+     ({"freeze_statistics": False}, True, (False, True, 2e-3)),
+     ({"learning_rate": 5e-4, "zero_head": False}, True, (True, False, 5e-4))],
 )  # fmt: skip
 def test_what_is_left_out_suits_models_that_are_pretrained_or_not(settings, pretrained, expected):
     config = ClassifierConfig.from_dict(settings).resolved(pretrained=pretrained)
-    assert (config.freeze_statistics, config.learning_rate) == expected
+    assert (config.freeze_statistics, config.zero_head, config.learning_rate) == expected
+
+
+@pytest.mark.parametrize(("setting", "zero"), [(None, True), (False, False)])
+def test_a_pretrained_model_says_nothing_of_classes_before_it_has_learnt(splits, setting, zero, monkeypatch):
+    train, _ = splits
+    first: list[torch.Tensor] = []
+    forward = Classifier.forward
+    monkeypatch.setattr(Classifier, "forward", lambda self, images: first.append(out := forward(self, images)) or out)
+    settings = TINY | {"model": "efficientnet_lite0", "pretrained": True, "input_size": 32, "steps": 2}
+    result = train_classifier(train, zero_head=setting, **settings)
+    assert bool((first[0] == 0).all()) == zero
+    assert first[-1].abs().sum() > 0
+    assert result.config.zero_head == zero
+
+
+@pytest.mark.parametrize("name", ["test_vit", "test_convnext", "deit_tiny_distilled_patch16_224"])
+def test_a_head_of_zeros_gives_zeros_whatever_the_model(name):
+    model = create_classifier(name, classes=3, channels=3, size=(32, 32)).eval()
+    image = torch.randn(1, 3, 32, 32)
+    assert model(image).abs().sum() > 0
+    zero_head(model)
+    assert model(image).abs().sum() == 0
 
 
 def test_other_models_learn_their_statistics_unless_told_otherwise(splits):
@@ -360,3 +383,24 @@ def test_any_number_of_steps_trains(splits, steps):
 def test_results_are_frozen(splits):
     with pytest.raises(dataclasses.FrozenInstanceError):
         train_classifier(splits[0], **(TINY | {"steps": 1})).loss = 0.0
+
+
+def test_a_bank_may_be_a_path(splits, tmp_path):
+    train, test = splits
+    bank = SampleBank.from_arrays(train.images[:20], train.labels[:20], train.classes).save(tmp_path / "bank")
+    found = [
+        train_classifier(train, test, bank=one, **TINY) for one in (bank, tmp_path / "bank", str(tmp_path / "bank"))
+    ]
+    assert len({one.loss for one in found}) == 1
+    assert found[0].synthetic_images > 0
+
+
+@pytest.mark.parametrize("name", ["test", "validation"])
+def test_an_empty_split_is_refused_before_any_work(splits, name):
+    with pytest.raises(DataError, match=f"expected a {name} split with images"):
+        train_classifier(splits[0], **{name: splits[1].subset(np.arange(0))}, **TINY)
+
+
+def test_seeds_are_checked(splits):
+    with pytest.raises(ConfigError, match="seed: expected an integer from 0"):
+        train_classifier(splits[0], seed=-1, **TINY)

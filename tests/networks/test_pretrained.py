@@ -10,7 +10,7 @@ from sklearn.datasets import load_sample_image
 from timm.layers import BatchNormAct2d
 
 from synthaug.errors import ConfigError, DataError
-from synthaug.networks import PerceptualDistance, load_pretrained
+from synthaug.networks import PerceptualDistance, TimmEncoder, load_pretrained
 from synthaug.networks.pretrained import PretrainedNetwork, fold_normalisation
 
 NETWORKS = ["efficientnet_lite0", "test_resnet", "test_vit", "test_convnext"]
@@ -107,6 +107,8 @@ def test_unknown_names_and_missing_weights_are_explained(monkeypatch: pytest.Mon
     monkeypatch.setattr("timm.create_model", offline)
     with pytest.raises(ConfigError, match=r"resnet34.*no route to host.*efficientnet_lite0"):
         load_pretrained("resnet34")
+    with pytest.raises(ConfigError, match=r"resnet34.*no route to host.*encoder_pretrained=False"):
+        TimmEncoder("resnet34", (3, 32, 32), pretrained=True)
 
 
 def test_images_with_other_channels_are_refused() -> None:
