@@ -60,6 +60,34 @@ def check_labels(labels: NDArray[np.integer], classes: Sequence[str]) -> NDArray
     return array.astype(np.int64)
 
 
+def match_labels(labels: NDArray[np.integer], classes: Sequence[str], others: Sequence[str]) -> NDArray[np.int64]:
+    """Return labels among other classes for labels among some: classes are the same when their names are.
+
+    Args:
+        labels: Among ``classes``, (N,).
+        classes: Names by which the labels go; those that do not occur need not be known.
+        others: Names among which the new labels are.
+
+    Returns:
+        Labels among ``others``, (N,).
+
+    Raises:
+        LabelError: If a class that occurs is unknown among the others.
+
+    Example:
+        >>> match_labels(np.array([0, 1]), ["boot", "sneaker"], ["shirt", "sneaker", "boot"]).tolist()
+        [2, 1]
+    """
+    place = np.zeros(len(classes), dtype=np.int64)
+    if tuple(classes) == tuple(others):
+        place = np.arange(len(classes))
+    else:
+        for label in np.unique(labels).tolist():
+            place[label] = class_index(classes[label], others)
+    matched: NDArray[np.int64] = place[labels]
+    return matched
+
+
 def resolve_counts(counts: Mapping[ClassKey, int] | int, classes: Sequence[str]) -> NDArray[np.int64]:
     """Return how many samples each class gets, shape (number of classes,).
 
@@ -68,8 +96,7 @@ def resolve_counts(counts: Mapping[ClassKey, int] | int, classes: Sequence[str])
         classes: All class names.
 
     Raises:
-        LabelError: If a class is unknown or named twice.
-        ValueError: If a number is negative or no integer.
+        LabelError: If a class is unknown or named twice, or a number is negative or no integer.
 
     Example:
         >>> resolve_counts({"boot": 4}, ["sneaker", "boot"]).tolist()

@@ -27,15 +27,15 @@ class Registry(Generic[Plugin]):
     def __init__(self, kind: str, package: str) -> None:
         self._kind, self._package = kind, package
         self._classes: dict[str, Any] = {}
-        self._complete = False
+        self._complete = self._importing = False
 
     def register(self, name: str) -> Callable[[Registered], Registered]:
         """Return a decorator that registers a class; a second one of the same name takes over, with a warning."""
 
         def decorate(cls: Registered) -> Registered:
             before = self._classes.get(name)
-            if before is not None and before.__qualname__ != cls.__qualname__:
-                warnings.warn(f"{self._kind} {name!r} is registered twice; {cls.__qualname__} takes over", stacklevel=2)
+            if before is not None and _home(before) != _home(cls):
+                warnings.warn(f"{self._kind} {name!r} is registered twice; {_home(cls)} takes over", stacklevel=2)
             self._classes[name] = cls
             return cls
 
@@ -62,8 +62,18 @@ class Registry(Generic[Plugin]):
         return found
 
     def _import_all(self) -> None:
-        if not self._complete:
-            self._complete = True
+        if self._complete or self._importing:
+            return
+        self._importing = True  # a module may look others up while it is imported
+        try:
             package = importlib.import_module(self._package)
             for module in pkgutil.iter_modules(package.__path__):
                 importlib.import_module(f"{self._package}.{module.name}")
+            self._complete = True
+        finally:
+            self._importing = False
+
+
+def _home(cls: type[Any]) -> str:
+    """Name a class by where it was defined; one that is defined again by a reload is the same."""
+    return f"{cls.__module__}.{cls.__qualname__}"

@@ -15,7 +15,8 @@ import numpy as np
 import synthaug
 from synthaug.curation.reference import Reference, ReferenceConfig
 from synthaug.data import ImageDataset
-from synthaug.evaluation import describe_environment, train_classifier
+from synthaug.classifiers import train_classifier
+from synthaug.evaluation import describe_environment
 from synthaug.storage import read_json, write_json
 from synthaug.training.watcher import METRICS
 

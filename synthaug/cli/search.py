@@ -46,19 +46,20 @@ def run(
     The classifier's settings are flags too: --model resnet18.
     """
     from synthaug.errors import ConfigError
-    from synthaug.evaluation import ClassifierConfig, fit_classifier
+    from synthaug.classifiers import ClassifierConfig, fit_classifier
     from synthaug.grids import save_picture
     from synthaug.latent.inputs import load_source, relabelled
     from synthaug.latent.searching.scores import classifier_uncertainty, find_score, keeps_label
     from synthaug.latent.searching.search import search
     from synthaug.sampling import load_generator
+    from synthaug.sampling.bank_files import SAMPLES
     from synthaug.storage import new_directory
 
     if (per_class is None) == (counts is None):
         raise ConfigError("give exactly one of --per-class and --counts.")
     if score == "uncertainty" and source is None:
         raise ConfigError("the score uncertainty needs a classifier: name a dataset to train it on with --source.")
-    with new_directory(out, overwrite=overwrite, what="search") as folder:
+    with new_directory(out, overwrite=overwrite, what="search", contents=SAMPLES) as folder:
         gen = load_generator(generator, device)
         what = parse_counts(counts, gen.classes) or dict.fromkeys(gen.classes, per_class or 0)
         fields = [name for name in ClassifierConfig.field_names() if name not in ("steps", "precision")]

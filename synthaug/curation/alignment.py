@@ -26,6 +26,9 @@ LONGEST_SIDE, SMALLEST_SIDE = 32, 24
 TURNS, SIZES = (-4.0, 0.0, 4.0), (0.96, 1.0, 1.04)
 """Degrees, and factors, of the variants."""
 
+_SHORTEST_SIDE = 4
+"""Pixels that the shorter side of a long image keeps, so that something is left inside its borders."""
+
 _BORDER = 0.1
 """Share of each side that does not count, and by which images are shifted: those that were show other things there."""
 
@@ -39,14 +42,14 @@ def thumbnails(images: NDArray[np.uint8]) -> Tensor:
         images: uint8, (N, H, W, C) with 1 or 3 channels.
 
     Returns:
-        float32, (N, h, w), the longer side of 32 pixels at most.
+        float32, (N, h, w), the longer side of 32 pixels at most, or more where the shorter would be under 4.
 
     Example:
         >>> thumbnails(np.random.default_rng(0).integers(0, 256, (2, 64, 48, 3), dtype=np.uint8)).shape
         torch.Size([2, 32, 24])
     """
     height, width = images.shape[1:3]
-    factor = min(1.0, LONGEST_SIDE / max(height, width))
+    factor = min(1.0, max(LONGEST_SIDE / max(height, width), _SHORTEST_SIDE / min(height, width)))
     size = max(1, round(height * factor)), max(1, round(width * factor))
     parts = [torch.zeros(0, *size)]
     for start in range(0, len(images), _CHUNK):

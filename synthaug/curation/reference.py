@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from synthaug.config import Config
 from synthaug.data.splits import fold_numbers
 from synthaug.errors import DataError
-from synthaug.labels import class_index
+from synthaug.labels import match_labels
 
 if TYPE_CHECKING:
     from synthaug.classifiers import Classifier
@@ -171,15 +171,13 @@ class Reference:
             LabelError: If a class that occurs is none of the training split's.
             DataError: If the training split has no image of it.
         """
-        ours = np.zeros(len(classes), dtype=np.int64)
-        for label in np.unique(labels).tolist():
-            ours[label] = class_index(classes[label], self.classes)
-            if not self.counts[ours[label]]:
-                raise DataError(
-                    f"expected real training images of every class whose samples are judged, but got none of "
-                    f"{classes[label]!r}. Add some, or leave the class out."
-                )
-        found: NDArray[np.int64] = ours[labels]
+        found = match_labels(labels, classes, self.classes)
+        missing = np.flatnonzero(np.asarray(self.counts)[found] == 0)
+        if len(missing):
+            raise DataError(
+                f"expected real training images of every class whose samples are judged, but got none of "
+                f"{self.classes[found[missing[0]]]!r}. Add some, or leave the class out."
+            )
         return found
 
     def candidates(self, images: NDArray[np.uint8], labels: NDArray[np.int64]) -> Candidates:

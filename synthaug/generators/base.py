@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from synthaug.config import Config
-from synthaug.errors import ConfigError, DataError
+from synthaug.errors import ConfigError, DataError, LabelError
 from synthaug.generators.noise import sample_noise
 from synthaug.labels import ClassKey, check_labels, class_index, resolve_counts
 from synthaug.pixels import from_uint8, to_uint8
@@ -258,8 +258,12 @@ class Generator(nn.Module, ABC):
             uint8 images (N, C, H, W), on the CPU, in the order asked for.
 
         Raises:
-            LabelError: If a class is unknown.
+            LabelError: If a class is unknown, or what is asked for are no classes.
         """
+        if not isinstance(what, Iterable):
+            raise LabelError(
+                f"expected numbers by class ({{{self.classes[0]!r}: 8}}) or a list of classes, but got {what!r}."
+            )
         if isinstance(what, Mapping):
             resolve_counts(what, self.classes)
             labels = [class_index(key, self.classes) for key, number in what.items() for _ in range(number)]

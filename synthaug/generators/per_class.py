@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -62,6 +63,11 @@ class PerClassGenerator(Generator):
     def latent_size(self) -> int:
         """That of the members, which are all alike."""
         return self.member(0).latent_size
+
+    def with_sampling(self, **settings: Any) -> Self:
+        """Return this generator with other sampling settings, which the family may refuse."""
+        self.member(0).with_sampling(**settings)
+        return super().with_sampling(**settings)
 
     def codes(self, noise: Tensor, labels: Tensor) -> Tensor:
         """Let each class's own generator draw the codes of its samples."""

@@ -16,7 +16,7 @@ from synthaug.data import ImageDataset
 from synthaug.data.decode import decode
 from synthaug.errors import ConfigError, DataError, LabelError
 from synthaug.generators import Generator
-from synthaug.labels import ClassKey, class_index
+from synthaug.labels import ClassKey, class_index, match_labels
 from synthaug.sampling import load_generator
 
 MOST_CLASSES_TO_INFER = 32
@@ -174,10 +174,7 @@ def dataset_labels(data: ImageDataset, gen: Generator) -> NDArray[np.int64]:
     Raises:
         LabelError: If a class that occurs in the dataset is unknown to the generator.
     """
-    if data.classes == gen.classes:
-        return np.array(data.labels)
-    numbers = {int(label): class_index(data.classes[label], gen.classes) for label in np.unique(data.labels)}
-    return np.array([numbers[int(label)] for label in data.labels], dtype=np.int64)
+    return match_labels(data.labels, data.classes, gen.classes)
 
 
 def relabelled(data: ImageDataset, gen: Generator) -> ImageDataset:

@@ -19,7 +19,7 @@ from synthaug.errors import ConfigError, FormatError, LabelError, OutputExistsEr
 from synthaug.grids import class_grid
 from synthaug.labels import check_labels, class_index, resolve_counts
 from synthaug.registry import Registry
-from synthaug.storage import digest, new_directory, new_file, read_json, write_json
+from synthaug.storage import Contents, digest, new_directory, new_file, read_json, write_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +86,7 @@ def test_config_refuses_what_it_does_not_know(values: dict[str, object], message
 
 def test_directory_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     def crash_half_way() -> None:
-        with new_directory(tmp_path / "out", overwrite=True) as partial:
+        with new_directory(tmp_path / "out", overwrite=True, contents=Contents("test", ("file",))) as partial:
             (partial / "half").write_text("x")
             raise RuntimeError("crash")
 
@@ -100,7 +100,7 @@ def test_directory_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="crash"):
         crash_half_way()
     assert (tmp_path / "out" / "file").read_text() == "first", "the old output stays until the new one is whole"
-    with new_directory(tmp_path / "out", overwrite=True) as partial:
+    with new_directory(tmp_path / "out", overwrite=True, contents=Contents("test", ("file",))) as partial:
         (partial / "file").write_text("second")
     assert (tmp_path / "out" / "file").read_text() == "second"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
@@ -153,15 +153,33 @@ def test_registry_finds_names_and_warns_of_doubles() -> None:
     @registry.register("first")
     class First: ...
 
-    with pytest.warns(UserWarning, match="registered twice"):
+    with pytest.warns(UserWarning, match=r"registered twice; .*Second takes over"):
 
         @registry.register("first")
         class Second: ...
+
+    copied = type("Second", (), {"__module__": "another.file", "__qualname__": Second.__qualname__})
+    with pytest.warns(UserWarning, match=r"registered twice; another\.file\..*Second takes over"):
+        registry.register("first")(copied)
+    with pytest.warns(UserWarning, match="registered twice"):
+        registry.register("first")(Second)
 
     assert registry.get("first") is Second
     with pytest.raises(ConfigError, match=r"expected a thing among first.* Did you mean 'first'"):
         registry.get("frist")
     assert First is not Second
+
+
+def test_a_plugin_that_fails_to_import_is_told_of_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "broken_plugins"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "broken.py").write_text("raise OSError('no such library')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    registry: Registry[type] = Registry("thing", "broken_plugins")
+    for _ in range(2):
+        with pytest.raises(OSError, match="no such library"):
+            registry.names()
 
 
 def test_errors_are_also_builtin_ones() -> None:

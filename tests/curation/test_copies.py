@@ -73,3 +73,10 @@ def test_bad_requests_say_what_is_wrong(detector, train):
 
 def test_no_images_have_no_copies(detector, train):
     assert detector.find(train.take(np.arange(0))).share == 0.0
+
+
+@pytest.mark.parametrize("shape", [(8, 128), (128, 8)])
+def test_copies_are_found_among_long_images_too(shape):
+    images = np.random.default_rng(0).integers(0, 256, (12, *shape, 1), dtype=np.uint8)
+    found = CopyDetector(ImageDataset.from_arrays(images, np.arange(12) % 2, ["a", "b"])).find(images[:3, :, ::-1])
+    assert found.is_copy.all()

@@ -10,7 +10,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from synthaug.devices import seeded_on_host
 from synthaug.errors import ConfigError, LabelError
-from synthaug.evaluation import fit_classifier
+from synthaug.classifiers import fit_classifier
 from synthaug.generators import make_generator
 from synthaug.latent.searching.scores import (
     BlackBox,

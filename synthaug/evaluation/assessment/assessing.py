@@ -31,7 +31,7 @@ from synthaug.evaluation.quality.distances import require_torchmetrics
 from synthaug.evaluation.quality.fidelity import LEAST_IMAGES
 from synthaug.networks.features import DEFAULT_NETWORK
 from synthaug.seeds import check_seed
-from synthaug.storage import new_directory, refuse_existing, write_json
+from synthaug.storage import Contents, new_directory, output_folder, write_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from synthaug.data import ImageDataset
 
 JSON, PAGE = "evaluation.json", "evaluation.html"
+_CONTENTS = Contents("evaluation", (JSON,), (PAGE,))
 
 
 def evaluate(
@@ -109,8 +110,8 @@ def evaluate(
             raise ConfigError(f"{name}: expected {least} or more, but got {value!r}.")
     check_seed(seed)
     require_torchmetrics()
-    target = Path(out)
-    refuse_existing(target, overwrite, "evaluate")
+    target = Path(out).expanduser()
+    output_folder(target, overwrite=overwrite, what="evaluate", contents=_CONTENTS)
     say = functools.partial(Console(stderr=True).print, markup=False, highlight=False)
     start = time.perf_counter()
     opened = open_samples(samples, None if device == "auto" else device)
@@ -124,7 +125,7 @@ def evaluate(
         holdout_split=holdout_split,
     )
     drawn = gather(opened, reals.train, per_class, seed)
-    settings = classifier_settings(reals.train, steps, **(classifier or {}))
+    settings = classifier_settings(reals.train, **{"steps": steps, **(classifier or {})})
     about: dict[str, Any] = {
         "command": command or shlex.join(["synthaug", "evaluate", "SAMPLES", "--real", reals.train.name]),
         **describe_environment(),
@@ -134,7 +135,7 @@ def evaluate(
         "network": network,
         "seed": seed,
     }
-    with new_directory(target, overwrite=overwrite, what="evaluate") as folder:
+    with new_directory(target, overwrite=overwrite, what="evaluate", contents=_CONTENTS) as folder:
         features = features_by(network, reals.train, seed=seed, device=device, **settings)
         say(f"{len(drawn.labels):,} samples: features and distances")
         measured, shown = _measure(drawn, reals, features, seed)

@@ -16,7 +16,7 @@ from synthaug.data.sources.find import find_source
 from synthaug.data.sources.folder import FolderSource
 from synthaug.errors import ConfigError, DataError
 from synthaug.generators import Generator
-from synthaug.labels import class_index
+from synthaug.labels import class_index, match_labels
 from synthaug.sampling import SampleBank, load_generator, plan_samples
 
 _LEAST = 12
@@ -164,10 +164,7 @@ def gather(samples: Opened, train: ImageDataset, per_class: int | None, seed: in
         found = _of_bank(samples)
     else:
         found = _of_source(samples, train)
-    classes = found.about["classes"]
-    labels = np.zeros(len(classes), dtype=np.int64)
-    for label in np.unique(found.labels).tolist():
-        labels[label] = class_index(classes[label], train.classes)
+    labels = match_labels(found.labels, found.about["classes"], train.classes)
     channels, height, width = train.image_shape
     if found.images.shape[1:] != (height, width, channels):
         raise DataError(
@@ -175,7 +172,7 @@ def gather(samples: Opened, train: ImageDataset, per_class: int | None, seed: in
             f"{'×'.join(map(str, found.images.shape[1:3]))} with {found.images.shape[3]}. Leave image_size out, or "
             f"pass image_size={found.images.shape[1:3]} (--image-size {found.images.shape[1]}x{found.images.shape[2]})."
         )
-    found = dataclasses.replace(found, labels=labels[found.labels])
+    found = dataclasses.replace(found, labels=labels)
     if per_class is not None and not isinstance(samples, Generator):
         found = _some(found, per_class, seed)
     if len(found.labels) < _LEAST:
@@ -251,7 +248,7 @@ def _as_classes_of(train: ImageDataset, held_out: ImageDataset) -> ImageDataset:
         raise DataError(f"expected {_LEAST} held-out images or more to measure against, but got {len(held_out)}.")
     if held_out.classes == train.classes:
         return held_out
-    labels = np.array([class_index(held_out.classes[label], train.classes) for label in held_out.labels.tolist()])
+    labels = match_labels(held_out.labels, held_out.classes, train.classes)
     return ImageDataset.from_arrays(held_out.images, labels, train.classes, held_out.name)
 
 

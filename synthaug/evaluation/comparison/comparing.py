@@ -30,12 +30,13 @@ from synthaug.evaluation.environment import describe_environment
 from synthaug.evaluation.quality.distances import require_torchmetrics
 from synthaug.generators import family_class, list_families
 from synthaug.networks.features import DEFAULT_NETWORK
-from synthaug.storage import write_json
+from synthaug.storage import Contents, output_folder, write_json
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 JSON, PAGE = "compare.json", "compare.html"
+_CONTENTS = Contents("comparison", (JSON, "data/*/data.json", "data/.*.new"))
 _WIDTH = 150  # of a table that goes to a file
 _OWN = ("steps", "minutes", "seed")
 """Arguments of `fit` that a comparison sets itself."""
@@ -109,7 +110,7 @@ def compare(
         samples: Samples, and held-out images, to measure on: at most as many as there are held-out images.
         pairs: Pairs of codes that latent smoothness is measured on; 0 leaves it out.
         network: Whose features distances are measured in; see `extract_features`.
-        settings: Further arguments of `synthaug.fit` by family: ``{"gan": {"learning_rate": 1e-4}}``.
+        settings: Settings of the family and of its training by family: ``{"gan": {"learning_rate": 1e-4}}``.
         threads: Threads that each run computes with; torch's own choice if left out.
         overwrite: Replace the comparison in ``out``.
         console: Where the table is printed; standard output if left out. Progress goes to standard error.
@@ -134,7 +135,7 @@ def compare(
     if seeds < 1:
         raise ConfigError(f"seeds: expected 1 or more, but got {seeds!r}.")
     require_torchmetrics()
-    target = Path(out)
+    target = Path(out).expanduser()
     train, rest = train_and_held_out(source, image_size, channels=channels, split=split, held_out=held_out)
     reals = Task(REALS, 0, 1.0, "{}", train.digest, rest.digest, samples, network, 0)
     tasks = [
@@ -191,11 +192,10 @@ def _options(
 def _open(out: Path, train: ImageDataset, rest: ImageDataset, overwrite: bool) -> None:
     """Make the folder with its data, or check that the comparison there is of the same data."""
     parts = {out / "data" / "train": train, out / "data" / "held_out": rest}
-    ours = (out / "data").is_dir() or (out / JSON).is_file()
-    if overwrite and ours:
+    if not _CONTENTS.marked(out):
+        output_folder(out, overwrite=overwrite, what="compare", contents=_CONTENTS, in_place=True)
+    elif overwrite:
         clear(out)
-    elif out.exists() and any(out.iterdir()) and not ours:
-        raise OutputExistsError(f"compare: {out} holds data, but no comparison of synthaug. Choose another folder.")
     for folder, data in parts.items():
         before = stored_digest(folder)
         if before is not None and before != data.digest:
