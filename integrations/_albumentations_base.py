@@ -6,13 +6,13 @@ import importlib.metadata
 import os
 from abc import abstractmethod
 from collections.abc import Sequence
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synthaug.errors import DataError, LabelError, MissingExtraError
-from synthaug.sampling.draw import NOTHING, check_probability, uniform
+from synthaug.sampling.draw import NOTHING, Chooser, check_probability, uniform
 from synthaug.storage import digest
 
 # Its import looks the newest version up over the network otherwise.
@@ -42,16 +42,6 @@ except ImportError as error:
 
 UINT8, FLOAT32 = np.dtype(np.uint8), np.dtype(np.float32)
 _SPATIAL = ("mask", "masks", "mask3d", "masks3d", "bboxes", "keypoints", "volume", "volumes")
-
-
-class Chooser(Protocol):
-    """Reads labels, and decides for each image whether a synthetic one comes, and which."""
-
-    def label(self, value: Any) -> int:
-        """Return a checked label."""
-
-    def choose(self, label: int, p: float, draw: float) -> int:
-        """Return which image comes with probability ``p``, else `NOTHING`."""
 
 
 class SyntheticTransform(albumentations.ImageOnlyTransform):

@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow as pa
 
 from synthaug.errors import ConfigError, DataError, LabelError, did_you_mean
-from synthaug.images import encode_pngs
 from synthaug.sampling.bank import SampleBank
 from synthaug.sampling.policy_files import BankLike, resolve_bank
+
+from ._dataset_fit import CommonShape, common_shape, encoded, fit_rows
 
 SOURCES = ("real", "synthetic")
 """Names of the column ``source``, in the order of its labels."""
@@ -37,6 +38,10 @@ def add_synthetic(
     Image and label column take the real dataset's names and types; classes are matched by name, whatever
     their order. Other columns are kept, empty where a row has none; a synthetic one whose name is taken
     becomes ``synthetic_…``.
+
+    Samples are fitted to the real images, as the transforms do: they take size and mode of these if all are of one
+    size, and all grey or all RGB. That is judged by a few real images, of a table from all over it, of a stream the
+    first ones, which are read for it when this is called; where sizes (or modes) differ, samples keep their own.
 
     Args:
         real: A Dataset or IterableDataset, or a dictionary of them by split.
@@ -68,22 +73,24 @@ def add_synthetic(
         joined = add_synthetic(real[split], synthetic, image_column=image_column, label_column=label_column)
         parts = {name: joined if name == split else _with_features(real[name], joined) for name in real}
         return type(real)(parts)
-    if isinstance(synthetic, (SampleBank, str, os.PathLike)):
-        synthetic = _from_bank(synthetic)
-    if isinstance(synthetic, datasets.DatasetBuilder):
-        synthetic = _from_builder(synthetic, streaming=isinstance(real, datasets.IterableDataset))
-    if isinstance(real, datasets.IterableDataset):
-        real = real._resolve_features()
-        if isinstance(synthetic, datasets.Dataset):
-            synthetic = synthetic.to_iterable_dataset()
-        synthetic = synthetic._resolve_features()
-    elif isinstance(synthetic, datasets.IterableDataset):
+    streaming = isinstance(real, datasets.IterableDataset)
+    if not streaming and isinstance(synthetic, datasets.IterableDataset):
         raise DataError(
             "expected a synthetic Dataset for a real Dataset, but got an IterableDataset; "
             "use real.to_iterable_dataset()."
         )
+    real = real._resolve_features() if streaming else real
     image, label = find_columns(real.features, image_column, label_column)
-    synthetic = _align(synthetic, real.features, image, label)
+    shape = common_shape(real, image)
+    if isinstance(synthetic, (SampleBank, str, os.PathLike)):
+        synthetic = _from_bank(synthetic, shape)
+    if isinstance(synthetic, datasets.DatasetBuilder):
+        synthetic = _from_builder(synthetic, streaming=streaming)
+    if streaming:
+        if isinstance(synthetic, datasets.Dataset):
+            synthetic = synthetic.to_iterable_dataset()
+        synthetic = synthetic._resolve_features()
+    synthetic = _align(synthetic, real.features, image, label, shape)
     return datasets.concatenate_datasets([_with_source(real, "real"), _with_source(synthetic, "synthetic")])
 
 
@@ -126,32 +133,43 @@ def _from_builder(builder: Any, *, streaming: bool) -> Any:
     return builder.as_dataset(split="train")
 
 
-def _from_bank(bank: BankLike) -> Any:
+def _from_bank(bank: BankLike, shape: CommonShape) -> Any:
     found, _ = resolve_bank(bank)
     opened = found if isinstance(found, SampleBank) else SampleBank.open(os.fspath(found))
     features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=list(opened.classes))})
-    encoded = encode_pngs(np.asarray(opened.images)) if len(opened) else []
-    images = [{"bytes": png, "path": None} for png in encoded]
+    images = [{"bytes": png, "path": None} for png in encoded(np.asarray(opened.images), shape)]
     return datasets.Dataset.from_dict({"image": images, "label": opened.labels.tolist()}, features=features)
 
 
-def _align(synthetic: Any, features: Any, image: str, label: str) -> Any:
-    """Give synthetic rows the real dataset's column names, label numbers and image feature."""
+def _align(synthetic: Any, features: Any, image: str, label: str, shape: CommonShape) -> Any:
+    """Give synthetic rows the real dataset's column names, label numbers, image feature and images' shape."""
     own_image, own_label = find_columns(synthetic.features, None, None)
     taken = [name for name in synthetic.column_names if name not in (own_image, own_label, _SOURCE)]
     renamed = {name: f"synthetic_{name}" for name in taken if name in features or name in (image, label)}
-    if renamed:
-        synthetic = synthetic.rename_columns(renamed)
     pairs = {own_image: image, own_label: label}
-    synthetic = synthetic.rename_columns({old: new for old, new in pairs.items() if old != new})
+    synthetic = _renamed(synthetic, renamed)
+    synthetic = _renamed(synthetic, {old: new for old, new in pairs.items() if old != new})
     translate = _translation(synthetic.features[label], features[label])
     if translate is not None:
         synthetic = _set_columns(
             synthetic, {label: (lambda table: translate[table.column(label).to_numpy()], features[label])}
         )
+    synthetic = fit_rows(synthetic, image, shape)
     if synthetic.features[image] != features[image]:
         synthetic = synthetic.cast_column(image, features[image])
     return synthetic
+
+
+def _renamed(rows: Any, names: dict[str, str]) -> Any:
+    if not names or isinstance(rows, datasets.Dataset):
+        return rows.rename_columns(names) if names else rows
+    # The library's own way with streams decodes the images and encodes them anew.
+    features = datasets.Features({names.get(name, name): feature for name, feature in rows.features.items()})
+
+    def rename(table: pa.Table) -> pa.Table:
+        return table.rename_columns([names.get(name, name) for name in table.column_names])
+
+    return rows.with_format("arrow").map(rename, batched=True, features=features).with_format(None)
 
 
 def _translation(own: Any, wanted: Any) -> Any:

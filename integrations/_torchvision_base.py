@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -16,28 +16,12 @@ from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 from synthaug.errors import ConfigError, DataError, LabelError
-from synthaug.sampling.draw import NOTHING, check_probability, uniform, uniforms
+from synthaug.sampling import fit
+from synthaug.sampling.draw import NOTHING, Chooser, check_probability, uniform, uniforms
 
-_PIL_CHANNELS = {"L": 1, "RGB": 3}
 _LABEL_KEYS = ("labels", "label", "targets", "target")
 
 LabelsGetter = Callable[[Any], Any]
-
-
-class Chooser(Protocol):
-    """Reads labels, and decides for each image whether a synthetic one comes, and which."""
-
-    def label(self, value: Any) -> int:
-        """Return a checked label."""
-
-    def labels(self, values: Any) -> NDArray[np.int64]:
-        """Return the checked labels (N,) of a batch."""
-
-    def choose(self, label: int, p: float, draw: float) -> int:
-        """Return which image comes with probability ``p``, else `NOTHING`."""
-
-    def choose_many(self, labels: NDArray[np.int64], p: float, draws: NDArray[np.float64]) -> NDArray[np.int64]:
-        """Do as `choose` does for labels (N,) and draws (N,)."""
 
 
 class SyntheticTransform(v2.Transform, ABC):
@@ -161,6 +145,7 @@ class Parts:
                     f"{user}: expected images and labels only, but got {type(leaf).__name__}; "
                     "it would not fit the synthetic image. Leave it out, or leave this transform out."
                 )
+        _find_image(self._leaves, None)  # where there is none, that is told rather than that labels are missing
         self.labels = labels_getter(sample)
         if self.labels is None:
             raise LabelError(f"{user}: expected labels beside the images, but labels_getter returned None.")
@@ -176,35 +161,30 @@ class Parts:
 def find_labels(sample: Any) -> Any:
     """Find the labels of a sample or batch: the default ``labels_getter``.
 
-    They are the second item of a pair (unless that is a structure itself), or the value in a mapping under
-    ``labels``, ``label``, ``targets`` or ``target`` (in any case) or under the only key that contains
-    ``label``. The outermost such place counts.
+    They are the second item of a tuple or list whose first item is the image (or a mapping with the image and no
+    labels), unless that second item is a structure other than a list of labels; or the value in a mapping under
+    ``labels``, ``label``, ``targets`` or ``target`` (in any case) or under the only key that contains ``label``. The
+    outermost such place counts. In a mapping's values only further mappings are looked through, so that a list of
+    tags or a shape is never taken for labels.
 
     Raises:
         LabelError: If there are none, or more than one may be meant.
 
     Example:
-        >>> find_labels({"image": ..., "meta": {"Label": 3}})
+        >>> find_labels({"image": ..., "meta": {"Label": 3}, "shape": (8, 1)})
         3
     """
-    level = [sample]
+    level = _inside((sample,), True)
     while level:
-        for part in level:
-            found = _labels_here(part)
-            if len(found) > 1:
-                raise LabelError(
-                    f"expected one key that holds the labels, but got {sorted(found)}; "
-                    "name it with labels_getter=lambda sample: sample['...']."
-                )
-            if found:
-                return next(iter(found.values()))
-        level = [
-            inner
-            for part in level
-            if isinstance(part, (Mapping, tuple, list))
-            for inner in (part.values() if isinstance(part, Mapping) else part)
-            if isinstance(inner, (Mapping, tuple, list))
-        ]
+        found = [place for part, pairs in level for place in _labels_here(part, pairs)]
+        if len(found) > 1:
+            raise LabelError(
+                f"expected one place that holds the labels, but got {sorted(name for name, _ in found)}; "
+                "name it with labels_getter=lambda sample: sample['...']."
+            )
+        if found:
+            return found[0][1]
+        level = [inner for part, pairs in level for inner in _inside(part, pairs)]
     raise LabelError(
         f"expected labels beside the images: (image, label), or a mapping with a key 'label', but got "
         f"{_describe(sample)}. A torchvision dataset's transform= sees the image alone, so use "
@@ -212,17 +192,42 @@ def find_labels(sample: Any) -> Any:
     )
 
 
-def _labels_here(part: Any) -> dict[str, Any]:
-    """Return what may be the labels on this level of a sample, by name."""
+def _labels_here(part: Any, pairs: bool) -> list[tuple[str, Any]]:
+    """Return what may be the labels on this level of a sample, with a name for each."""
     if isinstance(part, Mapping):
         by_name = {str(key).lower(): value for key, value in part.items()}
         exact = [name for name in _LABEL_KEYS if name in by_name][:1]
-        return {name: by_name[name] for name in exact or [name for name in by_name if "label" in name]}
-    if isinstance(part, (tuple, list)) and len(part) > 1 and not isinstance(part[1], Mapping):
-        second = part[1]
-        if not isinstance(second, (tuple, list)) or (second and all(isinstance(x, int) for x in second)):
-            return {"second": second}
-    return {}
+        return [(name, by_name[name]) for name in exact or [name for name in by_name if "label" in name]]
+    if pairs and len(part) > 1 and _holds_image_alone(part[0]) and _may_be_labels(part[1]):
+        return [("the second item", part[1])]
+    return []
+
+
+def _inside(part: Any, pairs: bool) -> list[tuple[Any, bool]]:
+    """Return the structures inside one, and whether they may be pairs of image and label."""
+    values = part.values() if isinstance(part, Mapping) else part
+    pairs = pairs and not isinstance(part, Mapping)
+    return [(value, pairs) for value in values if isinstance(value, (Mapping, tuple, list))]
+
+
+def _holds_image_alone(first: Any) -> bool:
+    if isinstance(first, Mapping):
+        return any(_is_image(value) for value in first.values()) and not _labels_here(first, False)
+    return _is_image(first)
+
+
+def _may_be_labels(second: Any) -> bool:
+    if isinstance(second, (tuple, list)):
+        return bool(second) and all(_is_label(value) for value in second)
+    return not isinstance(second, Mapping)
+
+
+def _is_label(value: Any) -> bool:
+    return isinstance(value, (int, np.integer, str)) or (isinstance(value, Tensor) and value.ndim == 0)
+
+
+def _is_image(leaf: Any) -> bool:
+    return isinstance(leaf, Image.Image) or (isinstance(leaf, Tensor) and leaf.ndim >= 3)
 
 
 def _describe(sample: Any) -> str:
@@ -243,7 +248,7 @@ def _find_image(leaves: list[Any], labels: Any) -> int:
     if explicit:
         return explicit[0]
     for position, leaf in enumerate(leaves):
-        if isinstance(leaf, Tensor) and leaf is not labels and leaf.ndim >= 3:
+        if _is_image(leaf) and leaf is not labels:
             return position
     raise DataError(
         "expected a PIL image, a tv_tensors.Image or a tensor (C, H, W) or (N, C, H, W), but got "
@@ -251,13 +256,13 @@ def _find_image(leaves: list[Any], labels: Any) -> int:
     )
 
 
-def pil_shape(image: Image.Image) -> tuple[int, int, int]:
-    if image.mode not in _PIL_CHANNELS:
-        raise DataError(
-            f"expected a PIL image of mode L or RGB, but got {image.mode}; convert it first with v2.RGB() or "
-            "v2.Grayscale()."
-        )
-    return _PIL_CHANNELS[image.mode], image.height, image.width
+def pil_shape(image: Any) -> tuple[int, int, int]:
+    """Return the shape (C, H, W) of a PIL image.
+
+    Raises:
+        DataError: If it is neither grey nor RGB.
+    """
+    return fit.pil_shape(image, "Convert it first with v2.RGB() or v2.Grayscale().")
 
 
 def pil_image(image: NDArray[np.uint8]) -> Image.Image:
@@ -267,6 +272,11 @@ def pil_image(image: NDArray[np.uint8]) -> Image.Image:
 
 
 def check_tensor(image: Any, dimensions: int) -> None:
+    """Check an image (C, H, W) or a batch (N, C, H, W).
+
+    Raises:
+        DataError: If it is no tensor of so many dimensions, of another type, or out of range.
+    """
     if not isinstance(image, Tensor) or image.ndim != dimensions:
         shape = tuple(image.shape) if isinstance(image, Tensor) else type(image).__name__
         raise DataError(f"expected an image (C, H, W) or a batch (N, C, H, W), but got {shape}.")
@@ -283,6 +293,7 @@ def check_tensor(image: Any, dimensions: int) -> None:
 
 
 def channels_first(images: NDArray[np.uint8]) -> Tensor:
+    """Turn arrays (N, H, W, C) into tensors (N, C, H, W)."""
     return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
 
 
@@ -295,4 +306,5 @@ def like_tensor(images: NDArray[np.uint8], image: Tensor) -> Tensor:
 
 
 def wrap(image: Tensor, like: Any) -> Any:
+    """Turn a tensor into a ``tv_tensors.Image`` where ``like`` is one."""
     return tv_tensors.wrap(image, like=like) if isinstance(like, tv_tensors.Image) else image

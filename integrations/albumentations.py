@@ -17,7 +17,7 @@ from synthaug.sampling.policy_files import resolve_bank
 from ._albumentations_base import SyntheticTransform, albumentations
 from ._albumentations_variation import SyntheticVariation
 
-__all__ = ["SyntheticReplace", "SyntheticVariation", "albumentations"]
+__all__ = ["SyntheticReplace", "SyntheticVariation"]
 
 
 class SyntheticReplace(SyntheticTransform):

@@ -23,11 +23,13 @@ import torch
 from datasets.builder import Key
 from fsspec.core import url_to_fs
 
-from synthaug.errors import ConfigError, FormatError, OutputExistsError
+from synthaug.errors import FormatError, OutputExistsError
 from synthaug.generators import CHUNK, Generator, load
 from synthaug.images import encode_pngs
 from synthaug.labels import ClassKey
+from synthaug.sampling.partial import MANIFEST
 from synthaug.sampling.plan import plan_samples
+from synthaug.seeds import check_sample_seed
 from synthaug.storage import canonical_json, digest
 
 from ._dataset_join import SOURCES, add_synthetic
@@ -37,7 +39,6 @@ if TYPE_CHECKING:
 
 __all__ = ["SOURCES", "SyntheticImages", "add_synthetic", "synthetic_dataset"]
 
-MANIFEST = ".synthaug.json"
 _FORMAT_VERSION = 1
 _CLASSES_PER_SHARD = 8
 _INFO = "dataset_info.json"
@@ -96,7 +97,7 @@ class SyntheticImages(datasets.ArrowBasedBuilder):
         **builder_options: Further arguments of `datasets.DatasetBuilder`.
 
     Raises:
-        ConfigError: If not exactly one of per_class, counts and balance is given.
+        ConfigError: If not exactly one of per_class, counts and balance is given, or the seed is no integer of 64 bits.
         LabelError: If a class is unknown.
 
     Example:
@@ -126,8 +127,7 @@ class SyntheticImages(datasets.ArrowBasedBuilder):
         loaded = generator if isinstance(generator, Generator) else load(generator)
         if isinstance(generator, Generator) and generator.device.type != "cpu":
             generator = copy.deepcopy(generator).cpu()  # a GPU can be used by one process alone, and gives other bytes
-        if not 0 <= seed < 1 << 63:
-            raise ConfigError(f"seed: expected an integer from 0 to 2**63 - 1, but got {seed!r}.")
+        seed = check_sample_seed(seed)
         plan = plan_samples(loaded.classes, per_class, counts, balance)
         super().__init__(
             cache_dir=None if cache_dir is None else str(cache_dir),
@@ -175,7 +175,7 @@ class SyntheticImages(datasets.ArrowBasedBuilder):
             **options: As for `datasets.DatasetBuilder.download_and_prepare`: num_proc, max_shard_size, …
 
         Raises:
-            OutputExistsError: If the folder holds something else and ``overwrite`` is false.
+            OutputExistsError: If the folder holds another dataset and ``overwrite`` is false, or anything else.
         """
         target = str(self._cache_dir if output_dir is None else output_dir)
         files, path = url_to_fs(target, **(storage_options or {}))
@@ -183,10 +183,14 @@ class SyntheticImages(datasets.ArrowBasedBuilder):
         whole = files.exists(posixpath.join(path, _INFO))
         foreign = found is None and files.isdir(path) and bool(files.ls(path))
         if overwrite or not (whole and found == self._manifest(file_format)):
-            if (whole or foreign) and not overwrite:
-                what = "another dataset" if whole else "other files"
+            if foreign:
                 raise OutputExistsError(
-                    f"expected a new or empty folder, but {target} holds {what}. "
+                    f"expected a new or empty folder, but {target} holds files that this builder did not write. "
+                    "Choose another one; overwrite=True replaces datasets of this builder alone."
+                )
+            if whole and not overwrite:
+                raise OutputExistsError(
+                    f"expected a new or empty folder, but {target} holds another dataset. "
                     "Choose another one, or pass overwrite=True."
                 )
             # Locally the library replaces the folder once the new one is whole; elsewhere it would mix the

@@ -84,8 +84,8 @@ class SyntheticReplace(_BankTransform):
             DataLoader worker maps its files for itself.
         p: Probability for each image; left out, the policy's, or 0.5 with a bank alone.
             Images of a class without samples stay as they are.
-        labels_getter: ``"default"`` takes the second item of a pair, or the value under ``labels``,
-            ``label``, ``targets`` or ``target``; or a callable from the whole sample to its labels.
+        labels_getter: ``"default"`` takes the item after the image in a tuple or list, or the value under ``labels``,
+            ``label``, ``targets`` or ``target`` (see `find_labels`); or a callable from the whole sample to its labels.
         classes: Names of the classes in the order of the training data's labels; checked against the bank's.
 
     Raises:

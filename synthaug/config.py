@@ -3,12 +3,33 @@
 from __future__ import annotations
 
 import dataclasses
+import numbers
 import types
 import typing
 from collections.abc import Mapping
 from typing import Any, Self
 
 from synthaug.errors import ConfigError, did_you_mean
+
+
+def is_integer(value: object) -> bool:
+    """Tell whether a value is an integer, Python's or NumPy's; a bool is none.
+
+    Example:
+        >>> is_integer(3), is_integer(True), is_integer(3.0)
+        (True, False, False)
+    """
+    return not isinstance(value, bool) and isinstance(value, numbers.Integral)
+
+
+def is_number(value: object) -> bool:
+    """Tell whether a value is a real number, Python's or NumPy's; a bool is none.
+
+    Example:
+        >>> is_number(3), is_number(0.5), is_number("3")
+        (True, True, False)
+    """
+    return not isinstance(value, bool) and isinstance(value, numbers.Real)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,7 +97,10 @@ def _plain(value: Any) -> Any:
 
 
 def _checked(value: Any, hint: Any, where: str) -> Any:
-    """Return ``value`` as ``hint`` wants it (int to float, list to tuple), or raise `ConfigError`."""
+    """Return ``value`` as ``hint`` wants it, or raise `ConfigError`.
+
+    Integers become floats, NumPy's numbers Python's, lists tuples.
+    """
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
         for option in arguments:
@@ -98,10 +122,10 @@ def _checked(value: Any, hint: Any, where: str) -> Any:
             return tuple(_checked(item, arguments[0], where) for item in value)
         if len(arguments) == len(value):
             return tuple(_checked(item, option, where) for item, option in zip(value, arguments, strict=True))
-    elif hint is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+    elif hint is float and is_number(value):
         return float(value)
-    elif hint is int and isinstance(value, int) and not isinstance(value, bool):
-        return value
+    elif hint is int and is_integer(value):
+        return int(value)
     elif hint is type(None) and value is None:
         return None
     elif hint in (bool, str) and isinstance(value, hint):

@@ -2,27 +2,36 @@
 
 from __future__ import annotations
 
+from synthaug.config import is_integer
 from synthaug.errors import ConfigError
 
 _END = 1 << 32
 
 
-def check_sample_seed(seed: int) -> None:
-    """Raise `ConfigError` unless a seed, part of samples' names, is an integer of 64 bits.
+def check_sample_seed(seed: int) -> int:
+    """Return a seed, part of samples' names, as int, whatever kind of integer it is (NumPy's too).
+
+    Raises:
+        ConfigError: If it is no integer of 64 bits.
 
     Example:
         >>> check_sample_seed(-7)
+        -7
     """
-    _check(seed, -(1 << 63), 1 << 63, "an integer of 64 bits")
+    return _checked(seed, -(1 << 63), 1 << 63, "an integer of 64 bits")
 
 
-def check_seed(seed: int) -> None:
-    """Raise `ConfigError` unless a seed is an integer from 0 to 2³² − 1.
+def check_seed(seed: int) -> int:
+    """Return a seed as int, whatever kind of integer it is (NumPy's too).
+
+    Raises:
+        ConfigError: If it is no integer from 0 to 2³² − 1.
 
     Example:
         >>> check_seed(7)
+        7
     """
-    _check(seed, 0, _END, f"an integer from 0 to {_END - 1}")
+    return _checked(seed, 0, _END, f"an integer from 0 to {_END - 1}")
 
 
 def folded(sample_seed: int) -> int:
@@ -35,6 +44,7 @@ def folded(sample_seed: int) -> int:
     return abs(sample_seed) % _END
 
 
-def _check(seed: int, least: int, end: int, expected: str) -> None:
-    if not isinstance(seed, int) or isinstance(seed, bool) or not least <= seed < end:
+def _checked(seed: int, least: int, end: int, expected: str) -> int:
+    if not is_integer(seed) or not least <= int(seed) < end:
         raise ConfigError(f"seed: expected {expected}, but got {seed!r}.")
+    return int(seed)

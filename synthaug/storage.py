@@ -3,17 +3,61 @@
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from synthaug.errors import FormatError, OutputExistsError
+from synthaug.errors import ConfigError, FormatError, OutputExistsError
 
 PARTIAL_SUFFIX = ".partial"
+_ANYWHERE = ("cli.yaml", ".cli.yaml", ".DS_Store", "Thumbs.db")
+"""Beside any output: what the command line leaves, and what file managers do."""
+_LEFTOVER = re.compile(r"\.(.+?)(?:\.\d+\.tmp|\.new|\.old|\.gone)")
+"""Names under which a kill leaves what was being written or replaced."""
+
+
+class Contents(NamedTuple):
+    """What a kind of output holds. By that, an earlier one is told from a folder that is the user's.
+
+    Attributes:
+        name: What messages call it.
+        marks: Every such output has one of these: names or patterns.
+        others: The rest. All in a folder of such a name belongs to the output; one with a slash is of files in folders.
+    """
+
+    name: str
+    marks: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
+
+    def marked(self, folder: Path) -> bool:
+        """Say whether such an output is, or was begun, in a folder, whatever else is there."""
+        return any(any(folder.glob(mark)) for mark in self.marks)
+
+    def strangers(self, folder: Path) -> list[str]:
+        """Return the names of what else is in a folder, which is everything where no mark is."""
+        if not self.marked(folder):
+            return sorted(entry.name for entry in folder.iterdir() if entry.name not in _ANYWHERE)
+        found = []
+        for entry in folder.iterdir():
+            if self._holds(entry.name):
+                continue
+            inside = [f"{entry.name}/{file.name}" for file in entry.iterdir()] if entry.is_dir() else [entry.name]
+            found += [name for name in inside if not self._holds(name) and Path(name).name not in _ANYWHERE]
+        return sorted(found)
+
+    def _holds(self, name: str) -> bool:
+        leftover = _LEFTOVER.fullmatch(name)
+        known = (*self.marks, *self.others, *_ANYWHERE)
+        return any(fnmatch.fnmatchcase(leftover[1] if leftover else name, pattern) for pattern in known)
+
+
+NOTHING = Contents("output")
 
 
 def partial_path(path: Path) -> Path:
@@ -21,54 +65,161 @@ def partial_path(path: Path) -> Path:
     return path.with_name(f".{path.name}{PARTIAL_SUFFIX}")
 
 
-def refuse_existing(path: Path, overwrite: bool, what: str) -> None:
-    """Raise `OutputExistsError` when ``path`` holds something and ``overwrite`` is false."""
-    if overwrite or not path.exists() or (path.is_dir() and not any(path.iterdir())):
-        return
-    raise OutputExistsError(
-        f"{what}: expected a new or empty path, but {path} already holds data. "
-        "Choose another path, or pass overwrite=True (--overwrite) to replace it."
-    )
+def output_folder(
+    path: str | Path,
+    *,
+    overwrite: bool = False,
+    what: str = "output folder",
+    contents: Contents = NOTHING,
+    in_place: bool = False,
+) -> Path:
+    """Return the folder that an output goes to, ``~`` and links followed, once it is sure that it can and may.
+
+    To be called before the work begins. What a kill of `publish` had left aside is put back or cleared away first.
+
+    Args:
+        path: As the user names it.
+        overwrite: Whether an earlier output there may be replaced. Nothing else ever is.
+        what: Begins the messages.
+        contents: Of an earlier output.
+        in_place: The folder is written into, and not replaced as a whole.
+
+    Raises:
+        OutputExistsError: If ``path`` holds data and ``overwrite`` is false, or data that are not such an output; if it
+            or a parent is a file; or if it cannot be replaced as a whole.
+        ConfigError: If there is no permission to write there.
+    """
+    folder = Path(path).expanduser().resolve()
+    _check_place(folder if in_place else folder.parent, folder, what)
+    put_back(folder)
+    if folder.exists() and not folder.is_dir():
+        raise OutputExistsError(f"{what}: expected a folder to write to, but {folder} is a file. Choose another path.")
+    if not in_place and (folder in (Path.cwd(), *Path.cwd().parents) or os.path.ismount(folder)):
+        raise OutputExistsError(
+            f"{what}: expected a new folder, but got {path}, which cannot be replaced as a whole: it is the current "
+            "one, holds that, or is a mount point. Name a folder in it."
+        )
+    if not folder.is_dir() or not any(folder.iterdir()):
+        return folder
+    if strangers := contents.strangers(folder):
+        shown = ", ".join(strangers[:3]) + (f" and {len(strangers) - 3} more" if len(strangers) > 3 else "")
+        why = f", but no {contents.name} of synthaug, so even --overwrite leaves it as it is. Choose another path."
+        if contents.marked(folder):
+            why = f" beside the {contents.name} of synthaug. Move that away, since --overwrite would delete it, too."
+        raise OutputExistsError(f"{what}: {folder} holds {shown}{why}")
+    _refuse(folder, overwrite, what)
+    return folder
+
+
+def refuse_existing(path: str | Path, overwrite: bool, what: str) -> None:
+    """Raise before the work begins if a file cannot be written, or is already there and ``overwrite`` is false.
+
+    Raises:
+        OutputExistsError: If the file is there and ``overwrite`` is false, if it is a folder, or a parent is a file.
+        ConfigError: If there is no permission to write there.
+    """
+    file = Path(path).resolve()
+    _check_place(file.parent, file, what)
+    if file.is_dir():
+        raise OutputExistsError(f"{what}: expected a file to write, but {file} is a folder. Name a file in it.")
+    if file.exists():
+        _refuse(file, overwrite, what)
+
+
+def _refuse(path: Path, overwrite: bool, what: str) -> None:
+    if not overwrite:
+        raise OutputExistsError(
+            f"{what}: expected a new or empty path, but {path} already holds data. "
+            "Choose another path, or pass overwrite=True (--overwrite) to replace it."
+        )
+
+
+def _check_place(place: Path, path: Path, what: str) -> None:
+    """Refuse ``path`` unless ``place``, or the nearest of its parents that exists, is a folder to write in."""
+    nearest = Path(place.anchor)
+    for folder in (*reversed(place.parents), place):
+        if not os.access(nearest, os.X_OK) or not folder.exists():
+            break
+        if not folder.is_dir():
+            raise OutputExistsError(f"{what}: cannot write {path}: {folder} is a file. Choose another path.")
+        nearest = folder
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise ConfigError(f"{what}: cannot write {path}: no permission to write in {nearest}. Choose another path.")
 
 
 def publish(partial: Path, path: Path) -> None:
     """Rename a finished folder into place, replacing what was there only once the new one is whole."""
     if path.is_dir() and any(path.iterdir()):
-        old = path.with_name(f".{path.name}.old")
-        shutil.rmtree(old, ignore_errors=True)
-        path.rename(old)
-        partial.rename(path)
-        shutil.rmtree(old)
+        set_aside(path)
+        try:
+            partial.rename(path)
+        except OSError:
+            put_back(path)
+            raise
+        forget_aside(path)
     else:
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
             path.rmdir()
-        elif path.exists():
-            path.unlink()
         partial.rename(path)
 
 
+def set_aside(path: Path) -> None:
+    """Move an output away, to its hidden sibling, until the one that replaces it is there."""
+    forget_aside(path)
+    path.rename(_sibling(path, "old"))
+
+
+def forget_aside(path: Path) -> None:
+    """Delete what `set_aside` moved away. A kill in between leaves nothing that `put_back` takes for whole."""
+    old, gone = _sibling(path, "old"), _sibling(path, "gone")
+    shutil.rmtree(gone, ignore_errors=True)
+    if old.is_dir():
+        old.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
+
+
 def put_back(path: Path) -> None:
-    """Bring back what `publish` had moved aside when it was killed, before the new folder was in its place."""
-    old = path.with_name(f".{path.name}.old")
+    """Bring back what `set_aside` had moved away when a kill came before the new folder was in its place."""
+    if not path.name:  # the root folder has no siblings
+        return
+    shutil.rmtree(_sibling(path, "gone"), ignore_errors=True)
+    old = _sibling(path, "old")
     if old.is_dir() and not path.exists():
         old.rename(path)
 
 
+def empty(folder: Path) -> None:
+    """Delete all that is in a folder, if it is there; it stays, since it may be the current one or have a link."""
+    for entry in folder.iterdir() if folder.is_dir() else ():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+
+
+def _sibling(path: Path, suffix: str) -> Path:
+    return path.with_name(f".{path.name}.{suffix}")
+
+
 @contextlib.contextmanager
-def new_directory(path: Path, *, overwrite: bool = False, what: str = "output folder") -> Iterator[Path]:
+def new_directory(
+    path: str | Path, *, overwrite: bool = False, what: str = "output folder", contents: Contents = NOTHING
+) -> Iterator[Path]:
     """Yield a temporary folder that becomes ``path`` when the block ends without an error.
 
+    Args:
+        path: As of `output_folder`, which is asked first, and so for the others.
+        overwrite: Whether an earlier output there may be replaced.
+        what: Begins the messages.
+        contents: Of an earlier output.
+
     Raises:
-        OutputExistsError: If ``path`` holds data and ``overwrite`` is false.
+        OutputExistsError: If ``path`` holds data and ``overwrite`` is false, or data that are not such an output.
+        ConfigError: If there is no permission to write there.
     """
-    refuse_existing(path, overwrite, what)
-    if not path.name:
-        raise OutputExistsError(
-            f"{what}: expected a new folder, but got the current one ({path}), which cannot be replaced as a whole. "
-            "Name a folder in it."
-        )
-    partial = path.with_name(f".{path.name}.new")  # another than that of a run that goes on after a kill
+    folder = output_folder(path, overwrite=overwrite, what=what, contents=contents)
+    partial = _sibling(folder, "new")  # another than that of a run that goes on after a kill
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
@@ -76,7 +227,7 @@ def new_directory(path: Path, *, overwrite: bool = False, what: str = "output fo
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-    publish(partial, path)
+    publish(partial, folder)
 
 
 @contextlib.contextmanager

@@ -30,7 +30,7 @@ _TWO = "two changes at once"
 """Harder than what the detector is fitted on; told apart from the others."""
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
     """Measure, print the table and write the JSON."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.copies", description=__doc__)
     parser.add_argument("source", help="dataset with train and test splits; one without is split 7 to 3")
@@ -41,7 +41,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of all choices")
     parser.add_argument("--threads", type=int, help="kernel threads; torch's choice if left out")
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
-    options = parser.parse_args()
+    options = parser.parse_args(words)
     if options.threads:
         torch.set_num_threads(options.threads)
     train, held_out = _splits(options.source, options.image_size, options.seed)

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 import synthaug
+from synthaug.classifiers import train_classifier
 from synthaug.curation.reference import Reference, ReferenceConfig
 from synthaug.data import ImageDataset
-from synthaug.classifiers import train_classifier
 from synthaug.evaluation import describe_environment
 from synthaug.storage import read_json, write_json
 from synthaug.training.watcher import METRICS

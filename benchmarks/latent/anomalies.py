@@ -33,7 +33,7 @@ _NEIGHBOURS = 5
 _FEATURES = "efficientnet_lite0"
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
     """Measure, print the table and write the JSON."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.latent.anomalies", description=__doc__)
     parser.add_argument("--source", default="fashion-mnist", help="dataset with train and test splits")
@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("--false-positive-rate", type=float, default=0.05, help="that the threshold is set for")
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     parser.add_argument("--picture", type=Path, help="PNG file for heat maps of the last class")
-    options = parser.parse_args()
+    options = parser.parse_args(words)
     train = ImageDataset.load(options.source, split="train")
     test = ImageDataset.load(
         options.source, train.image_shape[1:], channels=train.image_shape[0], split=options.test_split

@@ -10,6 +10,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.latent import describe_generator
 from synthaug.evaluation import describe_command, describe_environment
 from synthaug.grids import row_grid, save_picture
 from synthaug.latent.compressing.codecs import compare_codecs
@@ -19,7 +20,7 @@ from synthaug.sampling import load_generator
 from synthaug.storage import new_file, write_json
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
     """Measure, print the table and write the JSON."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.latent.compress", description=__doc__)
     parser.add_argument("generator", metavar="RUN", nargs="+", help="generator folders")
@@ -30,7 +31,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     parser.add_argument("--picture", type=Path, help="PNG file for the first images")
     parser.add_argument("--plot", type=Path, help="PNG file for the curves of rate and PSNR")
-    options = parser.parse_args()
+    options = parser.parse_args(words)
     runs, rows, captions = [], [], []
     for folder in options.generator:
         gen = load_generator(folder)
@@ -46,7 +47,7 @@ def main() -> None:
         runs.append(
             {
                 "name": Path(folder).name,
-                "generator": {"family": gen.family, "digest": gen.digest, "settings": gen.config.to_dict()},
+                "generator": describe_generator(gen),
                 "generator_bytes": sum(tensor.numel() * tensor.element_size() for tensor in gen.state_dict().values()),
                 "latent_size": gen.latent_size,
                 "points": points,

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from sklearn.neighbors import KNeighborsClassifier
 
+from benchmarks.latent import describe_generator
 from synthaug.evaluation import describe_command, describe_environment
 from synthaug.latent.editing.edit import swap_class
 from synthaug.latent.inputs import load_source, relabelled
@@ -21,7 +22,7 @@ from synthaug.storage import write_json
 _NEIGHBOURS = 5
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
     """Measure, print the table and write the JSON."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.latent.edit", description=__doc__)
     parser.add_argument("generator", metavar="RUN", help="generator folder")
@@ -32,7 +33,7 @@ def main() -> None:
     parser.add_argument("--judge-per-class", type=int, default=400, help="images of each class to learn from")
     parser.add_argument("--seed", type=int, default=0, help="chooses the images")
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
-    options = parser.parse_args()
+    options = parser.parse_args(words)
     gen = load_generator(options.generator)
     data = relabelled(load_source(options.source, gen, options.split), gen).few_shot(options.per_class, options.seed)
     train = relabelled(load_source(options.source, gen, options.train_split), gen)
@@ -67,7 +68,7 @@ def main() -> None:
             "benchmark": "edit",
             "command": describe_command("python", "-m", "benchmarks.latent.edit"),
             **describe_environment(),
-            "generator": {"family": gen.family, "digest": gen.digest, "settings": gen.config.to_dict()},
+            "generator": describe_generator(gen),
             "dataset": {"name": data.name, "digest": data.digest, "images": len(data)},
             "judge": f"{_NEIGHBOURS} nearest neighbours in pixels among {len(train)} training images",
             "results": results,

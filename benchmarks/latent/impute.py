@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.latent import describe_generator
 from synthaug.data import ImageDataset
 from synthaug.evaluation import describe_command, describe_environment
 from synthaug.generators import Generator
@@ -52,7 +53,7 @@ def pixels(shape: tuple[int, int, int], random: np.random.Generator) -> NDArray[
 MASKS: dict[str, Masks] = {"block": block, "half": half, "pixels": pixels}
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
     """Measure, print the table and write the JSON."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.latent.impute", description=__doc__)
     parser.add_argument("generator", metavar="RUN", help="generator folder")
@@ -60,14 +61,14 @@ def main() -> None:
     parser.add_argument("--split", default="test", help="part of it that is measured on")
     parser.add_argument("--train-split", default="train", help="part of it that the mean image is taken from")
     parser.add_argument("--per-class", type=int, default=20, help="images of each class")
-    parser.add_argument("--masks", nargs="*", choices=MASKS, default=list(MASKS), help="which pixels are missing")
+    parser.add_argument("--masks", nargs="+", choices=MASKS, default=list(MASKS), help="which pixels are missing")
     parser.add_argument("--number", type=int, default=8, help="completions of each image")
     parser.add_argument("--gradient-steps", type=int, default=60, help="of each completion")
     parser.add_argument("--seed", type=int, default=0, help="of images, masks and completions")
     parser.add_argument("--without-labels", action="store_true", help="leave the classes out")
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     parser.add_argument("--picture", type=Path, help="PNG file for the first image of each class")
-    options = parser.parse_args()
+    options = parser.parse_args(words)
     gen = load_generator(options.generator)
     data = load_source(options.source, gen, options.split).few_shot(options.per_class, seed=options.seed)
     mean = load_source(options.source, gen, options.train_split).few_shot(500).images.mean(axis=0)
@@ -84,7 +85,7 @@ def main() -> None:
             "benchmark": "impute",
             "command": describe_command("python", "-m", "benchmarks.latent.impute"),
             **describe_environment(),
-            "generator": {"family": gen.family, "digest": gen.digest, "settings": gen.config.to_dict()},
+            "generator": describe_generator(gen),
             "dataset": {"name": data.name, "digest": data.digest, "images": len(data)},
             "masks": results,
         },

@@ -15,6 +15,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.latent import describe_generator
 from synthaug.evaluation import describe_command, describe_environment
 from synthaug.generators import Generator
 from synthaug.grids import save_picture
@@ -24,7 +25,7 @@ from synthaug.sampling import load_generator
 from synthaug.storage import write_json
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
     """Measure, print the table and write the JSON."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.latent.restore", description=__doc__)
     parser.add_argument("generator", metavar="RUN", nargs="+", help="generator folders")
@@ -37,7 +38,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the noise")
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     parser.add_argument("--pictures", type=Path, help="folder for a picture of each task and run")
-    options = parser.parse_args()
+    options = parser.parse_args(words)
     results = []
     for folder in options.generator:
         gen = load_generator(folder)
@@ -86,7 +87,7 @@ def _result(
 ) -> dict[str, Any]:
     return {
         "run": name,
-        "generator": {"family": gen.family, "digest": gen.digest, "settings": gen.config.to_dict()},
+        "generator": describe_generator(gen),
         "task": task,
         "value": value,
         "seconds": seconds,

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.latent import describe_generator
 from synthaug.classifiers.classifier import Classifier, fit_classifier
 from synthaug.evaluation import describe_command, describe_environment
 from synthaug.grids import row_grid, save_picture
-from synthaug.latent.inputs import dataset_labels, load_source
+from synthaug.latent.inputs import dataset_labels, load_source, relabelled
 from synthaug.latent.varying.vary import Variation, Varier
 from synthaug.sampling import load_generator
 from synthaug.storage import write_json
@@ -26,7 +27,7 @@ from synthaug.storage import write_json
 _SHOWN = 10
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
     """Measure, print the table and write the JSON."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.latent.vary", description=__doc__)
     parser.add_argument("generator", metavar="RUN", help="generator folder")
@@ -39,9 +40,9 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of classifier and variants")
     parser.add_argument("--out", type=Path, required=True, help="JSON file to write")
     parser.add_argument("--picture", type=Path, help="PNG file for variants at each strength")
-    options = parser.parse_args()
+    options = parser.parse_args(words)
     gen = load_generator(options.generator)
-    train = load_source(options.source, gen, "train")
+    train = relabelled(load_source(options.source, gen, "train"), gen)  # the classifier numbers classes as gen does
     test = load_source(options.source, gen, "test")
     data = test.subset(np.linspace(0, len(test) - 1, min(options.images, len(test))).astype(np.int64))
     labels = dataset_labels(data, gen)
@@ -67,12 +68,7 @@ def main() -> None:
             "command": describe_command("python", "-m", "benchmarks.latent.vary"),
             **describe_environment(),
             "dataset": {"name": data.name, "digest": data.digest, "images": len(data)},
-            "generator": {
-                "family": gen.family,
-                "digest": gen.digest,
-                "settings": gen.config.to_dict(),
-                "training": gen.provenance.get("training"),
-            },
+            "generator": describe_generator(gen) | {"training": gen.provenance.get("training")},
             "classifier": settings,
             "note": "kept: share of variants that the classifier puts into the image's class, beside accuracy, the "
             "share of the images themselves; distance: mean absolute difference of pixels (0 to 255) from the image; "

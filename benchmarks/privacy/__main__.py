@@ -27,7 +27,7 @@ from synthaug.storage import read_json, write_json
 _SHOWN = 10
 
 
-def main() -> None:
+def main(words: list[str] | None = None) -> None:
     """Measure what is not measured yet, print the table and write the JSON."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.privacy", description=__doc__)
     parser.add_argument("--source", default="fashion-mnist", help="dataset with train and test splits")
@@ -44,8 +44,12 @@ def main() -> None:
     parser.add_argument("--attacked", type=int, default=1000, help="training and test images each, for the attack")
     parser.add_argument("--pictures", type=Path, default=None, help="folder for sample grids of seed 0")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/privacy_fashion_mnist.json"))
-    options = parser.parse_args()
+    options = parser.parse_args(words)
     train, test = (ImageDataset.load(options.source, options.image_size, split=part) for part in ("train", "test"))
+    if options.attacked > (most := min(len(train), len(test))):
+        parser.error(
+            f"--attacked: expected at most {most}, as many images as both splits have, but got {options.attacked}"
+        )
     runs: list[dict[str, Any]] = []
     if options.out.exists():
         before = read_json(options.out)

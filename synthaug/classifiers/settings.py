@@ -24,7 +24,7 @@ class ClassifierConfig(Config):
         steps: Optimiser steps; samples never add any.
         batch_size: Images in a step.
         learning_rate: Peak of the one-cycle schedule (Smith & Topin 2019) of AdamW. `None` is 3e-4 where statistics are
-            frozen, which 1e-3 may make collapse, and 2e-3 elsewhere.
+            frozen, and 2e-3 elsewhere.
         weight_decay: Of AdamW; not on biases and norms.
         balanced_sampling: Draw classes evenly.
         logit_adjustment: Strength τ of the logit-adjusted loss (Menon et al. 2021): τ·log(share of the class) is added

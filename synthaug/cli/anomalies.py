@@ -22,9 +22,14 @@ def run(
         str | None, typer.Argument(metavar="[RUN]", help="Generator of normal images; trained if left out.")
     ] = None,
     normal_class: Annotated[
-        list[str] | None, typer.Option(help="Only this class of SOURCE is normal; repeatable. Adds AUROC.")
+        list[str] | None, typer.Option(help="Only this class is normal; repeatable. Adds AUROC.")
     ] = None,
     normal_split: Annotated[str | None, typer.Option(help="Part of the normal dataset.")] = None,
+    calibration: Annotated[
+        str | None,
+        typer.Option(metavar="SOURCE", help="Normal images for the threshold, unseen by RUN; else some are held out."),
+    ] = None,
+    calibration_split: Annotated[str | None, typer.Option(help="Part of that dataset.")] = None,
     test_split: Annotated[str | None, typer.Option(help="Part of the dataset to score.")] = None,
     image_size: Annotated[str | None, typer.Option(metavar="SIDE|HxW", help="Size to bring images to.")] = None,
     family: Annotated[str, typer.Option(help="Kind of generator to train.")] = "vae",
@@ -40,7 +45,8 @@ def run(
 ) -> None:
     """Train a generator on normal images only (or take RUN), and find what it cannot explain.
 
-    Writes scores, heat maps of the extremes, the threshold, and the generator that was trained.
+    Writes scores, heat maps of the extremes, the threshold, and the generator that was trained. A RUN that was trained
+    on all normal images needs others for the threshold: --calibration.
 
     Any other setting of the training loop or the family is a flag too: --latent-dim 16.
     """
@@ -53,13 +59,17 @@ def run(
     from synthaug.latent.anomalies.detector import AnomalyDetector
     from synthaug.latent.anomalies.report import AnomalyReport
     from synthaug.sampling import load_generator
-    from synthaug.storage import new_directory, write_json
+    from synthaug.storage import Contents, new_directory, write_json
     from synthaug.training import TrainingConfig
 
     if format not in ("csv", "parquet"):
         raise ConfigError(f"--format: expected csv or parquet, but got {format!r}.")
     if generator is not None:
         refuse_given(ctx, ("image_size", "family", "steps"), "belongs to training; leave it out, or leave RUN out.")
+    if calibration is not None:
+        refuse_given(ctx, ("held_out",), "holds out normal images; leave it out, or leave --calibration out.")
+    elif calibration_split is not None:
+        raise ConfigError("--calibration-split is a part of a dataset; name it with --calibration.")
     gen = None if generator is None else load_generator(generator, device)
     known = [] if gen else [*TrainingConfig.field_names(), *family_class(family).config_class.field_names()]
     settings: dict[str, Any] = other_settings(ctx, known)
@@ -67,10 +77,16 @@ def run(
     data = ImageDataset.load(
         normal, shape[1:] if shape else size, channels=shape[0] if shape else "auto", split=normal_split
     )
+    channels, *sides = data.image_shape
+
+    def alike(source: str, split: str | None) -> ImageDataset:
+        return ImageDataset.load(source, (sides[0], sides[1]), channels=channels, split=split)
+
+    scored = alike(test, test_split)
+    unseen = None if calibration is None else alike(calibration, calibration_split)
     if normal_class:
         data = data.only(*normal_class)
-    channels, *sides = data.image_shape
-    scored = ImageDataset.load(test, (sides[0], sides[1]), channels=channels, split=test_split)
+        unseen = None if unseen is None else unseen.only(*normal_class)
     detector = AnomalyDetector(
         gen,
         family=family,
@@ -81,8 +97,9 @@ def run(
         seed=seed,
         settings=settings,
     )
-    with new_directory(out, overwrite=overwrite, what="anomalies") as folder:
-        detector.fit(data)
+    contents = Contents("scores", (RESOLVED,), (f"{SCORES}.*", PICTURE, REPORT, GENERATOR))
+    with new_directory(out, overwrite=overwrite, what="anomalies", contents=contents) as folder:
+        detector.fit(data, calibration=unseen)
         report = AnomalyReport.make(detector, scored, normal_class or ())
         report.save_table(folder / f"{SCORES}.{format}")
         save_picture(report.picture(), folder / PICTURE)

@@ -7,7 +7,10 @@ from typing import Annotated
 
 import typer
 
-PICTURE, REPORT = "comparison.png", "report.json"
+from synthaug.cli.settings import save_settings
+
+PICTURE, REPORT, RESOLVED = "comparison.png", "report.json", "cli.yaml"
+_DIGITS = "[0-9]" * 5
 
 
 def run(
@@ -38,24 +41,30 @@ def run(
     from synthaug.latent.inputs import choose_images, read_labelled
     from synthaug.latent.restoring.comparison import png_files
     from synthaug.sampling import load_generator
-    from synthaug.storage import new_directory, write_json
+    from synthaug.storage import Contents, new_directory, output_folder, refuse_existing, write_json
 
     if (source is None) == (restore is None):
         raise ConfigError("give exactly one of --source and --restore.")
     gen = load_generator(generator, device)
     if restore is not None:
         images = Compressed.load(restore, gen).restore()
-        with new_directory(out, overwrite=overwrite, what="restored images") as folder:
+        contents = Contents("restored images", (RESOLVED,), (f"{_DIGITS}*.png",))
+        with new_directory(out, overwrite=overwrite, what="restored images", contents=contents) as folder:
             for name, png in png_files(images).items():
                 (folder / name).write_bytes(png)
+            save_settings(folder / RESOLVED, ctx, {})
         typer.echo(out)
         return
+    refuse_existing(out, overwrite, "compressed images")
+    compared = Contents("comparison", (PICTURE,), (REPORT,))
+    if compare is not None:
+        output_folder(compare, overwrite=overwrite, what="comparison", contents=compared)
     originals, labels = read_labelled(choose_images(gen, source=source, split=split, most=most), None, gen)
     compressed = compress_images(gen, originals, labels, bits)
     compressed.save(out, overwrite=overwrite)
     if compare is not None:
         results = compare_codecs(compressed, originals)
-        with new_directory(compare, overwrite=overwrite, what="comparison") as folder:
+        with new_directory(compare, overwrite=overwrite, what="comparison", contents=compared) as folder:
             rows = [originals[:12], *(result.images[:12] for result in results)]
             save_picture(row_grid(rows, ["original", *(result.caption for result in results)]), folder / PICTURE)
             write_json(folder / REPORT, [result.to_dict() for result in results])

@@ -46,7 +46,7 @@ def run(
     from synthaug.latent.restoring.comparison import OURS, compare_denoising, png_files
     from synthaug.latent.restoring.restore import denoise
     from synthaug.sampling import load_generator
-    from synthaug.storage import new_directory, write_json
+    from synthaug.storage import Contents, new_directory, write_json
 
     if sigma is not None and add_noise is not None:
         raise ConfigError("--add-noise says how strong the noise is; leave --sigma out.")
@@ -55,7 +55,8 @@ def run(
         gen, files or (), source=source, split=split, indices=parse_indices(index), most=None if index else most
     )
     labels = parse_labels(label, gen.classes)
-    with new_directory(out, overwrite=overwrite, what="denoise") as folder:
+    contents = Contents("denoised images", (RESOLVED,), (IMAGES, PICTURE, REPORT))
+    with new_directory(out, overwrite=overwrite, what="denoise", contents=contents) as folder:
         if add_noise is None:
             restored = denoise(gen, images, labels, sigma, steps=steps)
             picture = row_grid([read_images(images, gen)[:12], restored[:12]], ["given", OURS])

@@ -95,14 +95,15 @@ def run(
     from synthaug.images import encode_pngs
     from synthaug.latent.editing.sheet import along, swapped, with_style
     from synthaug.latent.inputs import choose_images
-    from synthaug.storage import new_directory
+    from synthaug.storage import Contents, new_directory
 
     if out is None:
         raise ConfigError("name the folder to write with --out.")
     images = choose_images(
         gen, files or (), source=source, split=split, indices=parse_indices(index), most=None if index else most
     )
-    with new_directory(out, overwrite=overwrite, what="edit") as folder:
+    contents = Contents("edited images", (RESOLVED,), (IMAGES, PICTURE))
+    with new_directory(out, overwrite=overwrite, what="edit", contents=contents) as folder:
         if direction:
             moves = [parse_direction(text) for text in direction]
             sheet = along(gen, images, moves, parse_amounts(amounts), labels, keep_residual=keep_residual)

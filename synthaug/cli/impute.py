@@ -47,7 +47,7 @@ def run(
     from synthaug.latent.imputing.impute import impute
     from synthaug.latent.inputs import choose_images
     from synthaug.sampling import load_generator
-    from synthaug.storage import new_directory
+    from synthaug.storage import Contents, new_directory
 
     gen = load_generator(generator, device)
     settings = other_settings(ctx, gen.sampling.field_names())
@@ -56,7 +56,8 @@ def run(
         gen, files or (), source=source, split=split, indices=parse_indices(index), most=None if index else most
     )
     labels = parse_labels(label, gen.classes)
-    with new_directory(out, overwrite=overwrite, what="impute") as folder:
+    contents = Contents("imputation", (RESOLVED,), (IMAGES, PICTURE))
+    with new_directory(out, overwrite=overwrite, what="impute", contents=contents) as folder:
         imputation = impute(gen, images, mask, labels, number, seed, gradient_steps=gradient_steps)
         (folder / IMAGES).mkdir()
         for name, png in imputation.png_files().items():

@@ -46,7 +46,7 @@ def run(
     from synthaug.latent.inputs import load_source
     from synthaug.latent.interpolating.interpolate import Interpolation, interpolate, interpolate_samples, pairs_of
     from synthaug.sampling import load_generator
-    from synthaug.storage import new_directory
+    from synthaug.storage import Contents, new_directory
 
     if sum(way is not None for way in (between, source, samples)) != 1:
         raise ConfigError("give one of --between, --source (with --index) and --samples.")
@@ -71,7 +71,8 @@ def run(
         starts, ends = (data.subset(part) for part in pairs_of(parse_indices(index) or []))
         return interpolate(gen, starts, ends, number, mode, labels=labels, end_labels=end_labels)
 
-    with new_directory(out, overwrite=overwrite, what="interpolate") as folder:
+    contents = Contents("interpolation", (RESOLVED,), (PICTURE, f"{ANIMATION}.*"))
+    with new_directory(out, overwrite=overwrite, what="interpolate", contents=contents) as folder:
         save_picture(paths(steps).picture(), folder / PICTURE)
         if animation != "none":
             save_animation(paths(max(steps, _FRAMES)).frames(), folder / f"{ANIMATION}.{animation}")

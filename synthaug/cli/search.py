@@ -45,8 +45,8 @@ def run(
 
     The classifier's settings are flags too: --model resnet18.
     """
-    from synthaug.errors import ConfigError
     from synthaug.classifiers import ClassifierConfig, fit_classifier
+    from synthaug.errors import ConfigError
     from synthaug.grids import save_picture
     from synthaug.latent.inputs import load_source, relabelled
     from synthaug.latent.searching.scores import classifier_uncertainty, find_score, keeps_label

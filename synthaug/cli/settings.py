@@ -38,7 +38,11 @@ class ConfigCommand(TyperCommand):
         self.check_others(fields | flags)
         ctx.default_map = {**(ctx.default_map or {}), **defaults}
         ctx.meta[_SETTINGS] = fields | flags
-        return super().parse_args(ctx, known)
+        rest = super().parse_args(ctx, known)
+        for name, value in ctx.params.items():
+            if isinstance(value, Path):  # from a file, or --out=~/x, which no shell expands
+                ctx.params[name] = value.expanduser()
+        return rest
 
     def check_others(self, settings: Mapping[str, Any]) -> None:
         """Raise `ConfigError` if there are settings that are no flags of this command."""

@@ -42,7 +42,7 @@ def run(
     from synthaug.latent.restoring.comparison import OURS, compare_upscaling, png_files
     from synthaug.latent.restoring.restore import enlarge, reader_of_small, upscale
     from synthaug.sampling import load_generator
-    from synthaug.storage import new_directory, write_json
+    from synthaug.storage import Contents, new_directory, write_json
 
     gen = load_generator(generator, device)
     labels = parse_labels(label, gen.classes)
@@ -50,7 +50,8 @@ def run(
     chosen = choose_images(
         reader, files or (), source=source, split=split, indices=parse_indices(index), most=None if index else most
     )
-    with new_directory(out, overwrite=overwrite, what="upscale") as folder:
+    contents = Contents("enlarged images", (RESOLVED,), (IMAGES, PICTURE, REPORT))
+    with new_directory(out, overwrite=overwrite, what="upscale", contents=contents) as folder:
         if measure:
             comparison = compare_upscaling(gen, chosen, labels, factor, steps=steps)
             restored, picture = comparison.made[OURS], comparison.picture()

@@ -51,7 +51,7 @@ def run(
     from synthaug.latent.varying.bank import variation_bank
     from synthaug.latent.varying.vary import variation_picture, vary
     from synthaug.sampling import load_generator
-    from synthaug.storage import new_directory
+    from synthaug.storage import Contents, new_directory
 
     if bool(images) == (source is not None):
         raise ConfigError("give image files (with --label) or a dataset (--source), one of the two.")
@@ -74,8 +74,9 @@ def run(
         files = images or []
         originals = read_images(files, gen)
         labels = parse_labels(label, gen.classes)
-        variants = vary(gen, originals, labels, strength, per_image, seed, keep_residual=keep_residual)
-        with new_directory(out, overwrite=overwrite, what="vary") as folder:
+        contents = Contents("variants", (RESOLVED,), (PICTURE, "*-[0-9]*.png"))
+        with new_directory(out, overwrite=overwrite, what="vary", contents=contents) as folder:
+            variants = vary(gen, originals, labels, strength, per_image, seed, keep_residual=keep_residual)
             for name, own in zip(_names(files), variants, strict=True):
                 for number, variant in enumerate(own):
                     to_image(variant).save(folder / f"{name}-{number}.png")

@@ -16,8 +16,9 @@ from synthaug.errors import ConfigError, DataError
 from synthaug.grids import save_picture
 from synthaug.labels import ClassKey, resolve_counts
 from synthaug.sampling import SampleBank
+from synthaug.sampling.bank_files import SAMPLES
 from synthaug.seeds import check_seed
-from synthaug.storage import refuse_existing
+from synthaug.storage import output_folder
 
 if TYPE_CHECKING:
     from synthaug.data import ImageDataset
@@ -70,11 +71,11 @@ def curate(
         >>> kept.rejected.column("reason").value_counts()  # doctest: +SKIP
     """
     curation = Curation.make(filters, settings)
-    check_seed(seed)
+    seed = check_seed(seed)
     _check_numbers(curation, per_class, counts)
     target = None if out is None else Path(out).expanduser().resolve()
     if target is not None:
-        refuse_existing(target, overwrite, "curate")
+        output_folder(target, overwrite=overwrite, what="curate", contents=SAMPLES)
     bank = bank if isinstance(bank, SampleBank) else SampleBank.open(bank)
     reference = train if isinstance(train, Reference) else Reference(train, seed, curation.reference, device)
     ours = reference.labels_of(np.asarray(bank.labels), bank.classes)

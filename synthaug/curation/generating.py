@@ -21,13 +21,14 @@ from synthaug.errors import ConfigError, DataWarning, GenerationInterrupted
 from synthaug.grids import save_picture
 from synthaug.labels import ClassKey
 from synthaug.sampling import Plan, SampleBank, load_generator, plan_samples
+from synthaug.sampling.bank_files import SAMPLES
 from synthaug.sampling.generating import write_output
 from synthaug.sampling.job import Job
 from synthaug.sampling.partial import refuse_unfinished
 from synthaug.sampling.progress import sample_progress
 from synthaug.sampling.writers import writer_class
 from synthaug.seeds import check_sample_seed, folded
-from synthaug.storage import refuse_existing
+from synthaug.storage import output_folder
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -111,11 +112,11 @@ def generate_curated(
     """
     target = Path(out).expanduser().resolve()
     writer_class(format)
-    check_sample_seed(seed)
+    seed = check_sample_seed(seed)
     curation = Curation.make(filters, settings)
     if not budget >= 1:
         raise ConfigError(f"budget: expected 1 candidate or more for each sample wanted, but got {budget!r}.")
-    refuse_existing(target, overwrite, "generate")
+    output_folder(target, overwrite=overwrite, what="generate", contents=SAMPLES)
     gen = load_generator(gen, device) if isinstance(gen, (str, Path)) else gen
     plan = plan_samples(gen.classes, per_class, counts, balance)
     wanted = np.bincount(plan.labels, minlength=len(gen.classes))

@@ -281,13 +281,14 @@ class ImageDataset:
         but one is in no fold, and in every first part.
 
         Raises:
-            ConfigError: If ``number`` is below 2, or no class has two images or more.
+            ConfigError: If ``number`` is no integer of 2 or more, no class has two images or more, or the seed is
+                negative.
         """
+        number = splits.at_least(number, 2, "folds")
         most = int(self.class_counts.max(initial=0))
-        if number < 2 or most < 2:
+        if most < 2:
             raise ConfigError(
-                f"folds: expected 2 or more, and a class with two images or more, but got {number} folds and at most "
-                f"{most} images of a class."
+                f"folds: expected a class with two images or more, but got at most {most} of a class. Add images."
             )
         count = min(number, most)
         fold = splits.fold_numbers(self.labels, count, seed)

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from synthaug.config import is_number
 from synthaug.errors import ConfigError
 
 Order = Literal["kept", "shuffled"]
@@ -20,7 +21,7 @@ Order = Literal["kept", "shuffled"]
 
 def few_shot_indices(labels: NDArray[np.int64], classes: int, per_class: int, seed: int) -> NDArray[np.int64]:
     """Return the rows of ``per_class`` images a class; a class with fewer gives all it has."""
-    count = _at_least(per_class, 1, "per_class")
+    count = at_least(per_class, 1, "per_class")
     return _first(_permutations(labels, classes, seed), np.full(classes, count, dtype=np.int64))
 
 
@@ -38,7 +39,7 @@ def long_tail_counts(
         >>> long_tail_counts(3, 100, 100).tolist()
         [100, 10, 1]
     """
-    if not imbalance >= 1 or not np.isfinite(imbalance):
+    if not is_number(imbalance) or not 1 <= imbalance < np.inf:
         raise ConfigError(f"imbalance: expected the largest class over the smallest, 1 or more, but got {imbalance!r}.")
     if order not in ("kept", "shuffled"):
         raise ConfigError(f"order: expected 'kept' or 'shuffled', but got {order!r}.")
@@ -56,7 +57,7 @@ def long_tail_indices(
     """Return the rows of a long-tailed subset (see `long_tail_counts`); ``head=None``: the largest."""
     available = np.bincount(labels, minlength=classes)
     largest = int(available.max(initial=0))
-    size = largest if head is None else _at_least(head, 1, "head")
+    size = largest if head is None else at_least(head, 1, "head")
     if size > largest:
         raise ConfigError(f"head: expected at most {largest}, the size of the largest class, but got {size}.")
     return _first(_permutations(labels, classes, seed), long_tail_counts(classes, size, imbalance, order, seed))
@@ -71,8 +72,9 @@ def split_indices(
     whole numbers leave over goes to the classes that rounding down cost most, so that the parts' sizes come
     out right with many small classes too.
     """
-    if not isinstance(fraction, (int, float)) or isinstance(fraction, bool) or not 0 < fraction < 1:
+    if not is_number(fraction) or not 0 < fraction < 1:
         raise ConfigError(f"fraction: expected a number between 0 and 1 (both excluded), but got {fraction!r}.")
+    fraction = float(fraction)
     permutations = _permutations(labels, classes, seed)
     sizes = np.bincount(labels, minlength=classes)
     least, most = np.minimum(sizes, 1), np.maximum(sizes - 1, np.minimum(sizes, 1))
@@ -103,10 +105,15 @@ def _first(permutations: list[NDArray[np.int64]], counts: NDArray[np.int64]) -> 
 
 
 def _generator(seed: int, stream: int) -> np.random.Generator:
-    return np.random.default_rng([_at_least(seed, 0, "seed"), stream])
+    return np.random.default_rng([at_least(seed, 0, "seed"), stream])
 
 
-def _at_least(value: int, least: int, name: str) -> int:
+def at_least(value: int, least: int, name: str) -> int:
+    """Return an integer as int.
+
+    Raises:
+        ConfigError: If it is no integer, or below ``least``.
+    """
     try:
         number = operator.index(value)
     except TypeError:
@@ -118,7 +125,7 @@ def _at_least(value: int, least: int, name: str) -> int:
 
 def fold_numbers(labels: NDArray[np.int64], number: int, seed: int) -> NDArray[np.int64]:
     """Return the fold of each row, (N,), stratified; −1 for the only row of a class: it is always trained on."""
-    random = np.random.default_rng([seed, 0xF01D])
+    random = _generator(seed, 0xF01D)
     folds = np.full(len(labels), -1, dtype=np.int64)
     for label in np.flatnonzero(np.bincount(labels) >= 2):
         rows = random.permutation(np.flatnonzero(labels == label))

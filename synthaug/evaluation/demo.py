@@ -18,8 +18,9 @@ from synthaug.errors import ConfigError
 from synthaug.evaluation.demo_page import DemoFacts, DemoResult, demo_page, demo_table, verdict
 from synthaug.evaluation.environment import describe_environment
 from synthaug.evaluation.statistics import paired_difference
+from synthaug.generators import family_class
 from synthaug.grids import class_grid, save_picture
-from synthaug.storage import new_directory, write_json
+from synthaug.storage import Contents, new_directory, write_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,10 +37,10 @@ CLASSIFIER: dict[str, Any] = {
 }
 """Settings of both arms. They were chosen for the real-only arm, on parts held out from its training images."""
 
-GENERATOR: dict[str, dict[str, Any]] = {"vae": {"width": 32, "batch_size": 32}}
-"""Settings by family that suit 100 images of 8×8 pixels; other families keep their own."""
-
 POLICY = Policy(replace_probability=0.5)
+_CONTENTS = Contents(
+    "demo", ("results.json",), ("report.html", "reals.png", "samples.png", "generator", "bank", "dataset")
+)
 
 
 def run_demo(
@@ -89,10 +90,10 @@ def run_demo(
         if number < 1:
             raise ConfigError(f"{name}: expected 1 or more, but got {number}.")
     console = console or Console()
-    target = Path(out)
+    target = Path(out).expanduser()
     command = command or shlex.join(["synthaug", "demo", "--out", target.name])
     start = time.perf_counter()
-    with new_directory(target, overwrite=overwrite, what="demo") as folder, _one_thread():
+    with new_directory(target, overwrite=overwrite, what="demo", contents=_CONTENTS) as folder, _one_thread():
         demo = _Demo(folder, numbers, family, console)
         for seed in range(seeds):
             demo.run_seed(seed)
@@ -177,7 +178,7 @@ class _Demo:
             seed=seed,
             out=self.folder / "generator" if keep else None,
             progress=False,
-            **GENERATOR.get(self.family, {}),
+            **family_class(self.family).small_image_settings,
         ).to(resolve_device())
         number = self.numbers["samples_per_class"]
         if keep:
@@ -205,7 +206,7 @@ class _Demo:
                 "command": command,
                 **environment,
                 "settings": self.numbers
-                | {"family": self.family, "generator": GENERATOR.get(self.family, {})}
+                | {"family": self.family, "generator": {**family_class(self.family).small_image_settings}}
                 | {"policy": POLICY.to_dict(), "classifier": CLASSIFIER},
                 "accuracy": {name: list(values) for name, values in accuracy.items()},
                 "gain": gain.to_dict(),

@@ -75,6 +75,7 @@ class Autoencoder(EncoderDecoder):
     """
 
     config_class = AutoencoderConfig
+    title = "autoencoder"
     stochastic = False
     config: AutoencoderConfig
 

@@ -44,11 +44,13 @@ to whole chunks, and no choice of batch, shard or worker changes a byte of a sam
 class SamplingConfig(Config):
     """How samples are drawn; part of a sample's name, since it enters the generator's digest.
 
+    A family marks further settings under which codes mean the same with ``metadata={"draws_only": True}``.
+
     Attributes:
         temperature: Factor on the noise. Below 1 samples are more typical and less varied (truncation), above 1 wider.
     """
 
-    temperature: float = 1.0
+    temperature: float = dataclasses.field(default=1.0, metadata={"draws_only": True})
 
     def validate(self) -> None:
         """Check the range of the temperature."""
@@ -117,6 +119,10 @@ class Generator(nn.Module, ABC):
         conditioning: ``"shared"`` when one model sees the label, ``"per_class"`` when each class has its own.
         digest: SHA-256 of configuration and weights; names the generator in every sample's provenance.
         has_encoder: Whether `encode` finds the codes of given images.
+        title: What reports call the family.
+        most_steps: Optimiser steps after which more hardly teach it anything, as `synthaug.recommend` takes it.
+        small_image_settings: Settings of the family, and of its training, that suit images of 16 pixels or less.
+        keeps_privacy: Whether differentially private training of it keeps the guarantee, its priors included.
 
     Example:
         >>> gen = synthaug.load("runs/x")  # doctest: +SKIP
@@ -128,6 +134,10 @@ class Generator(nn.Module, ABC):
     config_class: ClassVar[type[Config]]
     sampling_class: ClassVar[type[SamplingConfig]] = SamplingConfig
     has_encoder: ClassVar[bool] = False
+    title: ClassVar[str]
+    most_steps: ClassVar[int] = 2000
+    small_image_settings: ClassVar[Mapping[str, Any]] = {}
+    keeps_privacy: ClassVar[bool] = False
     conditioning: Conditioning = "shared"
 
     def __init__(

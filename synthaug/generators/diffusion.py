@@ -92,6 +92,8 @@ class Diffusion(Generator):
 
     config_class = DiffusionConfig
     sampling_class = DiffusionSampling
+    title = "diffusion"
+    most_steps = 4000
     has_encoder = True
     config: DiffusionConfig
     sampling: DiffusionSampling

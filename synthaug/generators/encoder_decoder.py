@@ -79,7 +79,7 @@ class CodeSampling(SamplingConfig):
         prior: ``"mixture"``, fitted to the training images' codes, or ``"normal"``, N(0, I).
     """
 
-    prior: Literal["mixture", "normal"] = "mixture"
+    prior: Literal["mixture", "normal"] = dataclasses.field(default="mixture", metadata={"draws_only": True})
 
 
 class EncoderDecoder(Generator):

@@ -19,11 +19,12 @@ from synthaug.generators.base import Generator, Precision, check_image_shape
 from synthaug.generators.card import model_card
 from synthaug.generators.per_class import PerClassGenerator
 from synthaug.generators.registry import family_class
+from synthaug.storage import Contents, new_file, read_json, write_json
 from synthaug.storage import digest as file_digest
-from synthaug.storage import new_file, read_json, write_json
 
 FORMAT_VERSION = 1
 CONFIG, WEIGHTS, CLASSES, CARD = "config.json", "model.safetensors", "classes.json", "README.md"
+GENERATOR = Contents("generator", (CONFIG,), (WEIGHTS, CLASSES, CARD))
 
 
 def make_generator(
@@ -64,7 +65,7 @@ def save(generator: Generator, path: str | Path) -> Path:
     Returns:
         The folder.
     """
-    folder = Path(path)
+    folder = Path(path).expanduser()
     folder.mkdir(parents=True, exist_ok=True)
     digest = generator.digest  # computed from all weights at each call
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in generator.state_dict().items()}
@@ -134,7 +135,7 @@ def _offline(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _local_folder(path: str | Path, revision: str | None) -> Path:
-    folder = Path(path)
+    folder = Path(path).expanduser()
     if folder.is_dir():
         return folder
     if folder.is_absolute() or str(path).count("/") != 1 or str(path).startswith((".", "~")):

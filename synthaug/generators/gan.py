@@ -62,6 +62,7 @@ class GAN(Generator):
     """
 
     config_class = GANConfig
+    title = "GAN"
     config: GANConfig
 
     def __init__(

@@ -7,6 +7,8 @@ upper half of the counter: any sample can be drawn alone, in any order, on any m
 
 from __future__ import annotations
 
+import operator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -37,8 +39,9 @@ def sample_noise(
     bits = np.random.Philox(key=0)
     normals = np.random.Generator(bits)
     state = bits.state
+    number = operator.index(seed) & _MASK
     for row, (label, index) in enumerate(zip(labels.tolist(), indices.tolist(), strict=True)):
-        state["state"]["key"][:] = (seed & _MASK, label)
+        state["state"]["key"][:] = (number, label)
         state["state"]["counter"][:] = (0, 0, index, 0)
         state["buffer_pos"] = 4  # an empty buffer: nothing is left over from the sample before
         state["has_uint32"] = 0

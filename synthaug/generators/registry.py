@@ -23,6 +23,8 @@ def register_family(name: str) -> Callable[[GeneratorClass], GeneratorClass]:
 
     def register(cls: GeneratorClass) -> GeneratorClass:
         cls.family = name
+        if "title" not in vars(cls):
+            cls.title = name
         return _FAMILIES.register(name)(cls)
 
     return register

@@ -8,7 +8,8 @@ training a mixture prior is fitted to the codes of each class (see `synthaug.gen
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -54,6 +55,9 @@ class VAE(EncoderDecoder):
     """
 
     config_class = VAEConfig
+    title = "VAE"
+    small_image_settings: ClassVar[Mapping[str, Any]] = {"width": 32, "batch_size": 32}
+    keeps_privacy = True
     config: VAEConfig
 
     def objective(self) -> VAEObjective:

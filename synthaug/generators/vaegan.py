@@ -8,6 +8,8 @@ what the pixels' term blurs, the discriminator wants back.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -50,6 +52,9 @@ class VAEGAN(VAE):
     """
 
     config_class = VAEGANConfig
+    title = "VAE-GAN"
+    small_image_settings: ClassVar[Mapping[str, Any]] = {}
+    keeps_privacy = False
     config: VAEGANConfig
 
     def objective(self) -> VAEGANObjective:

@@ -11,11 +11,11 @@ import torch
 from PIL import Image
 
 from synthaug.classifiers.policy import Policy
-from synthaug.errors import DataError
 from synthaug.sampling import SampleBank
 from synthaug.sampling.draw import NOTHING, ClassSampler, check_same_classes, uniform
+from synthaug.sampling.fit import pil_shape
 
-_CHANNELS = {"L": 1, "RGB": 3}
+_ADVICE = "Leave out what makes images something else, and do that with the mixed dataset's items instead."
 
 
 class MixedDataset(torch.utils.data.Dataset[Any]):
@@ -47,7 +47,7 @@ class MixedDataset(torch.utils.data.Dataset[Any]):
         self._mix = mix
         self._sampler = ClassSampler(bank)
         self._raw, self._transforms = _taken_apart(real)
-        self._shape = _pil_shape(self._raw[0][0]) if len(real) else bank.image_shape
+        self._shape = pil_shape(self._raw[0][0], _ADVICE) if len(real) else bank.image_shape
 
     @property
     def added(self) -> int:
@@ -94,12 +94,3 @@ def _taken_apart(real: Any) -> tuple[Any, Callable[[Any, int], tuple[Any, int]] 
     raw = copy.copy(real)
     raw.transforms = raw.transform = raw.target_transform = None
     return raw, transforms
-
-
-def _pil_shape(image: Any) -> tuple[int, int, int]:
-    if not isinstance(image, Image.Image) or image.mode not in _CHANNELS:
-        raise DataError(
-            f"expected a dataset of grey or RGB PIL images, but got {getattr(image, 'mode', type(image).__name__)}. "
-            "Leave out what makes them something else, and do that with the mixed dataset's items instead."
-        )
-    return _CHANNELS[image.mode], image.height, image.width

@@ -13,7 +13,7 @@ from synthaug.classifiers.policy import Policy
 from synthaug.evaluation.statistics import PairedDifference
 from synthaug.sampling import SampleBank
 from synthaug.sampling.policy_files import FORMAT_VERSION, POLICY_FILE, read_policy_file
-from synthaug.storage import new_directory, new_file
+from synthaug.storage import Contents, new_directory, new_file
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,8 +114,9 @@ class RecommendedPolicy:
         Raises:
             OutputExistsError: If ``path`` holds data and ``overwrite`` is false.
         """
-        target = Path(path)
-        with new_directory(target, overwrite=overwrite, what="policy") as folder:
+        target = Path(path).expanduser()
+        contents = Contents("policy", (POLICY_FILE,), ("generator", "bank"))
+        with new_directory(target, overwrite=overwrite, what="policy", contents=contents) as folder:
             for name in ("generator", "bank") if self.recommended else ():
                 if (self.folder / name).is_dir():
                     shutil.copytree(self.folder / name, folder / name)

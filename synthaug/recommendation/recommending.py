@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import shlex
-import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -21,12 +20,27 @@ from synthaug.recommendation.policy import RecommendedPolicy
 from synthaug.recommendation.request import Request
 from synthaug.recommendation.search import Search
 from synthaug.sampling.policy_files import POLICY_FILE
-from synthaug.storage import canonical_json, read_json, refuse_existing, write_json
+from synthaug.storage import (
+    Contents,
+    canonical_json,
+    empty,
+    forget_aside,
+    output_folder,
+    put_back,
+    read_json,
+    set_aside,
+    write_json,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 REQUEST = "request.json"
+_CONTENTS = Contents(
+    "recommendation",
+    (REQUEST,),
+    (POLICY_FILE, "generator", "bank", "recommendation.json", "recommendation.html", "trials"),
+)
 _DIFFUSION_MINUTES = {"cuda": 15.0, "cpu": 60.0}
 
 
@@ -87,7 +101,8 @@ def recommend(
         generator_settings: Settings of `synthaug.fit` by family.
         model_options: Further arguments of `timm.create_model`, such as ``{"pretrained": True}``.
         device: ``"auto"`` (a GPU if there is one) or a torch device.
-        overwrite: Replace what another call left in ``out``.
+        overwrite: Replace what another call left in ``out``. A finished answer stays in a hidden folder beside it until
+            the new one is there, and a search for the same that was killed goes on.
         console: Where progress is printed; nothing is shown if left out.
         command: The command line to name on the page.
         maker: Makes the samples; for tests and own generators.
@@ -98,7 +113,7 @@ def recommend(
     Raises:
         ConfigError: On an unknown or bad setting.
         DataError: If there are too few images to hold any out.
-        OutputExistsError: If ``out`` holds something else, and ``overwrite`` is false.
+        OutputExistsError: If ``out`` holds something else, and ``overwrite`` is false or it is no recommendation.
 
     Example:
         >>> policy = synthaug.recommend("digits", model="test_resnet", minutes=2, out="advice")  # doctest: +SKIP
@@ -123,10 +138,11 @@ def recommend(
         seed=seed,
         generator_steps=generator_steps,
     )
-    folder = Path(out)
+    folder = Path(out).expanduser().resolve()
     more = {"generator_settings": generator_settings, "model_options": model_options, "settings": settings}
     identity = {**request.to_dict(), "data": dataset.digest, **{key: _plain(value) for key, value in more.items()}}
     if _open(folder, identity, overwrite):
+        forget_aside(folder)
         return RecommendedPolicy.load(folder)
     search = Search(
         dataset,
@@ -142,7 +158,9 @@ def recommend(
     )
     usual = Request(model="", minutes=0.0, families=_usual_families(minutes), ratios=RATIOS)  # model and time are named
     asked = {name: value for name, value in vars(request).items() if value != getattr(usual, name)}
-    return search.run(command or _command(dataset.name, asked | settings, folder.name))
+    policy = search.run(command or _command(dataset.name, asked | settings, folder.name))
+    forget_aside(folder)
+    return policy
 
 
 def _command(data: str, asked: Mapping[str, Any], out: str) -> str:
@@ -191,17 +209,20 @@ def _check(
 
 def _open(folder: Path, identity: Mapping[str, Any], overwrite: bool) -> bool:
     """Prepare the folder; return whether it holds the finished answer to this very request."""
-    file = folder / REQUEST
-    if file.is_file() and not overwrite:
+    put_back(folder)
+    file, finished = folder / REQUEST, (folder / POLICY_FILE).is_file()
+    if file.is_file() and not (overwrite and finished):
         if canonical_json(read_json(file)) == canonical_json(identity):
-            return (folder / POLICY_FILE).is_file()
-        raise OutputExistsError(
-            f"{folder} holds a recommendation for other data or settings. "
-            "Choose another folder, or pass overwrite=True (--overwrite) to replace it."
-        )
-    refuse_existing(folder, overwrite, "recommend")
-    if overwrite:
-        shutil.rmtree(folder, ignore_errors=True)
+            return finished
+        if not overwrite:
+            raise OutputExistsError(
+                f"{folder} holds a recommendation for other data or settings. "
+                "Choose another folder, or pass overwrite=True (--overwrite) to replace it."
+            )
+    output_folder(folder, overwrite=overwrite, what="recommend", contents=_CONTENTS, in_place=not finished)
+    if finished:
+        set_aside(folder)
+    empty(folder)
     write_json(file, identity)
     return False
 

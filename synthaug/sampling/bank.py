@@ -25,6 +25,7 @@ from synthaug.sampling.bank_files import (
     IMAGES,
     LABELS,
     REJECTED,
+    SAMPLES,
     TABLE,
     map_array,
     read_header,
@@ -152,8 +153,8 @@ class SampleBank:
         Raises:
             OutputExistsError: If ``path`` holds data and ``overwrite`` is false.
         """
-        target = Path(path)
-        with new_directory(target, overwrite=overwrite, what="sample bank") as folder:
+        target = Path(path).expanduser()
+        with new_directory(target, overwrite=overwrite, what="sample bank", contents=SAMPLES) as folder:
             with new_file(folder / IMAGES) as temporary, temporary.open("wb") as stream:
                 np.lib.format.write_array(stream, np.ascontiguousarray(self.images), allow_pickle=False)
             write_all_but_images(

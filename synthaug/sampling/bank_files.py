@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthaug.errors import FormatError
-from synthaug.storage import new_file, partial_path, read_json, write_json
+from synthaug.sampling.partial import MANIFEST
+from synthaug.storage import Contents, new_file, partial_path, read_json, write_json
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -20,6 +21,15 @@ FORMAT_VERSION = 1
 HEADER, IMAGES, LABELS, TABLE = "bank.json", "images.npy", "labels.npy", "table.parquet"
 REJECTED = "rejected.parquet"
 """Only in curated banks."""
+SAMPLES = Contents(
+    "samples",
+    (HEADER, MANIFEST),
+    (
+        *(IMAGES, LABELS, TABLE, REJECTED, "rejected.png", "variations.png", "search.png"),
+        *("README.md", "metadata.parquet", "data*-of-*", f"*/{'[0-9]' * 5}-{'[0-9]' * 8}-s*.png", ".done", ".lock"),
+    ),
+)
+"""What samples are written as, in whatever format. One with other names of files adds them here."""
 
 
 def write_all_but_images(

@@ -10,13 +10,14 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from synthaug.config import is_number
 from synthaug.errors import ConfigError, LabelError
 from synthaug.labels import check_labels, class_index
 from synthaug.sampling.bank import SampleBank
@@ -26,6 +27,22 @@ NOTHING = -1
 """The row that stands for "leave this image as it is"."""
 
 _scratch = threading.local()
+
+
+class Chooser(Protocol):
+    """Reads labels, and decides for each image whether a synthetic one comes, and which."""
+
+    def label(self, value: Any) -> int:
+        """Return a checked label."""
+
+    def labels(self, values: Any) -> NDArray[np.int64]:
+        """Return the checked labels (N,) of a batch."""
+
+    def choose(self, label: int, p: float, draw: float) -> int:
+        """Return which image comes with probability ``p``, else `NOTHING`."""
+
+    def choose_many(self, labels: NDArray[np.int64], p: float, draws: NDArray[np.float64]) -> NDArray[np.int64]:
+        """Do as `choose` does for labels (N,) and draws (N,)."""
 
 
 class LabelReader:
@@ -51,15 +68,19 @@ class LabelReader:
         return class_index(value, self.classes)
 
     def labels(self, values: Any) -> NDArray[np.int64]:
-        """Return the labels (N,) of a batch, given as tensor, array or sequence.
+        """Return the labels (N,) of a batch, given as tensor, array or sequence, or its class names.
 
         Raises:
-            LabelError: If they are not integers (one-hot or mixed labels, say) or out of range.
+            LabelError: If they are neither integers nor names (one-hot or mixed labels, say), unknown, or out of range.
         """
         array = values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+        if array.ndim == 0:
+            raise LabelError(f"expected a label for each image of the batch, but got one: {values!r}.")
+        if array.ndim == 1 and array.dtype.kind in "UO":
+            return np.array([self.label(value) for value in values], dtype=np.int64)
         if array.ndim != 1 or array.dtype.kind not in "iu":
             raise LabelError(
-                f"expected integer labels of shape (N,), but got {array.dtype} of shape {array.shape}. "
+                f"expected integer labels or class names of shape (N,), but got {array.dtype} of shape {array.shape}. "
                 "Place the transform before whatever makes labels one-hot or mixes them."
             )
         return check_labels(array, self.classes)
@@ -184,12 +205,12 @@ def check_same_classes(expected: Sequence[str], found: Sequence[str], what: str 
 
 
 def check_probability(p: float, name: str = "p") -> float:
-    """Return a probability as float.
+    """Return a probability, of whatever kind of number (NumPy's too), as float.
 
     Raises:
         ConfigError: If it is not a number from 0 to 1.
     """
-    if isinstance(p, bool) or not isinstance(p, (int, float)) or not 0 <= p <= 1:
+    if not is_number(p) or not 0 <= p <= 1:
         raise ConfigError(f"{name}: expected a probability from 0 to 1, but got {p!r}.")
     return float(p)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 from scipy.special import betaincinv
 from torch import Tensor
 from torch.nn import functional as F
@@ -15,6 +17,29 @@ from torch.nn import functional as F
 from synthaug.errors import DataError
 
 Box = tuple[int, int, int, int]
+
+PIL_CHANNELS = {"L": 1, "RGB": 3}
+"""Channels of the modes of PIL images that samples are fitted to."""
+
+
+def pil_shape(image: Any, advice: str) -> tuple[int, int, int]:
+    """Return the shape (C, H, W) of a grey or RGB PIL image.
+
+    Args:
+        image: The image.
+        advice: What to do if it is something else, for the message.
+
+    Raises:
+        DataError: If it is no PIL image of mode L or RGB.
+
+    Example:
+        >>> pil_shape(Image.new("RGB", (8, 6)), "Convert it first.")
+        (3, 6, 8)
+    """
+    mode = image.mode if isinstance(image, Image.Image) else type(image).__name__
+    if mode not in PIL_CHANNELS:
+        raise DataError(f"expected a PIL image of mode L or RGB, but got {mode}. {advice}")
+    return PIL_CHANNELS[mode], image.height, image.width
 
 
 def fit(images: NDArray[np.uint8], shape: tuple[int, int, int]) -> NDArray[np.uint8]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from synthaug.errors import GenerationInterrupted, OutputExistsError
 from synthaug.labels import ClassKey
 from synthaug.sampling.bank import SampleBank
+from synthaug.sampling.bank_files import SAMPLES
 from synthaug.sampling.decoding import decoded_blocks
 from synthaug.sampling.job import Block, Job, Shard
 from synthaug.sampling.partial import MANIFEST, JournaledFolder
@@ -20,7 +21,7 @@ from synthaug.sampling.plan import plan_samples
 from synthaug.sampling.progress import sample_progress
 from synthaug.sampling.writers import Writer, writer_class
 from synthaug.seeds import check_sample_seed
-from synthaug.storage import publish, read_json, refuse_existing
+from synthaug.storage import output_folder, publish, read_json
 
 if TYPE_CHECKING:
     from synthaug.data import ImageDataset
@@ -115,7 +116,7 @@ def generate(
     """
     target = Path(out).expanduser().resolve()
     writer_class(format)  # an unknown format is refused before a generator is loaded
-    check_sample_seed(seed)
+    seed = check_sample_seed(seed)
     if isinstance(gen, (str, Path)):
         gen = load_generator(gen, device)
     plan = plan_samples(gen.classes, per_class, counts, balance)
@@ -202,7 +203,7 @@ def _refuse_output(target: Path, job: Job, overwrite: bool) -> None:
                 f"{target} is already complete: it holds just these {len(job.plan)} samples. "
                 "Use it as it is, or pass overwrite=True (--overwrite) to make it again."
             )
-    refuse_existing(target, overwrite, "generate")
+    output_folder(target, overwrite=overwrite, what="generate", contents=SAMPLES)
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from synthaug.errors import FormatError
-from synthaug.storage import new_directory, put_back, read_json, write_json
+from synthaug.storage import Contents, new_directory, put_back, read_json, write_json
 
 STATE = "state.json"
 
@@ -27,7 +27,7 @@ def save_state(
     state: dict[str, Any],
 ) -> None:
     """Write the trainer's state; the state that was there is replaced once the new one is whole."""
-    with new_directory(folder, overwrite=True) as partial:
+    with new_directory(folder, overwrite=True, contents=Contents("state", ("*",))) as partial:  # all is the run's own
         for name, module in modules.items():
             tensors = {key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
             # Copies, because safetensors refuses tensors that share memory.

@@ -110,7 +110,7 @@ def fit(
     if dry_run:
         print(json.dumps(run | {"parameters": count_parameters(generator)}, indent=2, ensure_ascii=False))
         return generator
-    folder = Path(out) if out is not None else None
+    folder = Path(out).expanduser() if out is not None else None
     if folder is not None:
         if accelerator.is_main_process:
             open_run(folder, run, dataset, resume=resume, overwrite=overwrite)

@@ -23,12 +23,9 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from synthaug.errors import ConfigError, require_extra
-from synthaug.generators import Generator, Phase
+from synthaug.generators import Generator, Phase, family_class, list_families
 from synthaug.training.batches import step_seed
 from synthaug.training.config import TrainingConfig
-
-FAMILIES = ("vae",)
-"""Families whose training and prior keep the guarantee."""
 
 _OF_IMAGES = "grad_sample"
 """The attribute of a parameter in which Opacus looks for the gradients of a batch's images."""
@@ -220,10 +217,11 @@ def check_private_settings(family: str, conditioning: str, options: Mapping[str,
     Raises:
         ConfigError: On another family than the VAE, models by class, a perceptual distance, or several processes.
     """
-    if family not in FAMILIES:
+    if not family_class(family).keeps_privacy:
+        private = " or ".join(repr(name) for name in list_families() if family_class(name).keeps_privacy)
         raise ConfigError(
-            f"expected family 'vae' with privacy_epsilon, but got {family!r}: others fit a prior to the images after "
-            "training, or train a discriminator whose part in the guarantee is not worked out yet."
+            f"expected family {private} with privacy_epsilon, but got {family!r}: others fit a prior to the images "
+            "after training, or train a discriminator whose part in the guarantee is not worked out yet."
         )
     if conditioning != "shared":
         raise ConfigError(

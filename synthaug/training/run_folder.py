@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 from synthaug.data import ImageDataset
-from synthaug.errors import ConfigError, FormatError, OutputExistsError
+from synthaug.errors import ConfigError, FormatError
 from synthaug.generators import Generator
-from synthaug.storage import read_json, refuse_existing, write_json
+from synthaug.generators.folder import GENERATOR
+from synthaug.storage import Contents, empty, output_folder, read_json, write_json
 from synthaug.training.config import TrainingConfig, changed_settings
 from synthaug.training.preview import draw_reals
 from synthaug.training.privacy import PrivacyPlan
+from synthaug.training.watcher import METRICS, SAMPLES
 
-RUN, STATE_FOLDER = "run.json", "trainer_state"
+RUN, STATE_FOLDER, REALS = "run.json", "trainer_state", "reals.png"
+_CONTENTS = Contents("run", (RUN,), (*GENERATOR.marks, *GENERATOR.others, STATE_FOLDER, METRICS, SAMPLES, REALS))
 
 
 def describe_run(
@@ -53,22 +55,17 @@ def open_run(folder: Path, run: dict[str, Any], data: ImageDataset, *, resume: b
         FormatError: If ``resume`` is set and the data there are not those of a run.
     """
     described = folder / RUN
-    if resume and described.exists():
+    goes_on = resume and described.exists()
+    if goes_on:
         _check_same_run(read_json(described), run, folder)
-    elif resume and folder.exists() and any(folder.iterdir()):
+    elif resume and folder.is_dir() and any(folder.iterdir()):
         raise FormatError(f"cannot resume: {folder} holds data, but no {RUN} of a run.")
     else:
-        refuse_existing(folder, overwrite, "fit")
-        if folder.exists() and any(folder.iterdir()):
-            if not described.exists():
-                raise OutputExistsError(
-                    f"fit: {folder} holds data, but no run of synthaug, so it is not overwritten. Choose another path."
-                )
-            shutil.rmtree(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        if "privacy" not in run:
-            draw_reals(data, folder / "reals.png")
-    write_json(described, run)
+        output_folder(folder, overwrite=overwrite, what="fit", contents=_CONTENTS, in_place=True)
+        empty(folder)
+    write_json(described, run)  # before all else, since it marks the folder
+    if not goes_on and "privacy" not in run:
+        draw_reals(data, folder / REALS)
 
 
 def _check_same_run(before: dict[str, Any], now: dict[str, Any], folder: Path) -> None:

@@ -30,9 +30,11 @@ def imports(path: Path) -> Iterator[tuple[str, str]]:
     """Yield (module, name) of everything that a file imports from synthaug, wherever in the file."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.ImportFrom):
-            assert not node.level, f"{path.name} imports relatively"
-            if (node.module or "").split(".")[0] == "synthaug":
-                yield from ((node.module or "", alias.name) for alias in node.names)
+            module = node.module or ""
+            if node.level:  # only ever within the file's own folder
+                module = f"{module_name(path).rpartition('.')[0]}.{module}".rstrip(".")
+            if module.split(".")[0] == "synthaug":
+                yield from ((module, alias.name) for alias in node.names)
         elif isinstance(node, ast.Import):
             yield from ((alias.name, "") for alias in node.names if alias.name.split(".")[0] == "synthaug")
 

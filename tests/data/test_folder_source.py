@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -177,3 +179,33 @@ def test_a_thousand_classes(tmp_path: Path) -> None:
     assert len(data.classes) == 1000
     assert data.class_counts.tolist() == [1] * 1000
     assert data.images[:, 0, 0, 0].tolist() == [label % 256 for label in range(1000)]
+
+
+@pytest.mark.skipif(sys.platform in ("darwin", "win32"), reason="file names are Unicode there")
+def test_names_that_are_not_utf8(tmp_path: Path) -> None:
+    root = tmp_path / os.fsdecode(b"photos \xe9")
+    add(root / os.fsdecode(b"caf\xe9") / "1.png", 7)
+    add(root / "tea" / os.fsdecode(b"gr\xfcn.png"), 9)
+    (root / "tea" / os.fsdecode(b"bad\xe9.png")).write_bytes(b"no image")
+    (root / "tea" / os.fsdecode(b"empty\xe9.png")).touch()
+    (root / os.fsdecode(b"loose\xe9.png")).touch()
+    for _ in range(2):  # decoded, then from the cache
+        with pytest.warns(DataWarning, match=r"3 of 5 entries"):
+            data = ImageDataset.load(root)
+        assert data.classes == (r"caf\udce9", "tea")
+        assert data.images[:, 0, 0, 0].tolist() == [7, 9]
+        assert {problem.path for problem in data.problems} == {
+            r"tea/bad\udce9.png", r"tea/empty\udce9.png", r"loose\udce9.png",
+        }  # fmt: skip
+        for text in (data.name, data.digest, *map(str, data.problems)):
+            text.encode()
+    again = ImageDataset.load((data.images, [os.fsdecode(b"caf\xe9"), "tea"], [os.fsdecode(b"caf\xe9"), "tea"]))
+    assert (again.classes, again.labels.tolist()) == (data.classes, [0, 1])
+
+
+@pytest.mark.skipif(sys.platform in ("darwin", "win32"), reason="file names are Unicode there")
+def test_two_names_that_are_shown_alike_are_refused(tmp_path: Path) -> None:
+    add(tmp_path / os.fsdecode(b"caf\xe9") / "1.png")
+    add(tmp_path / r"caf\udce9" / "1.png")
+    with pytest.raises(DataError, match="every class name once"):
+        ImageDataset.load(tmp_path)

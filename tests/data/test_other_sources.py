@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import gzip
+import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -137,6 +139,89 @@ def test_torchvision_folder_and_its_transforms(class_folders: Path) -> None:
     part = ImageDataset.load(Subset(Subset(folder, [5, 4, 0]), [2, 0]))
     assert np.array_equal(part.images, data.images[[0, 5]])
     assert part.classes == ("cat", "dog")
+
+
+@pytest.mark.skipif(sys.platform in ("darwin", "win32"), reason="file names are Unicode there")
+def test_torchvision_folder_with_names_that_are_not_utf8(class_folders: Path) -> None:
+    from torchvision.datasets import ImageFolder
+
+    (class_folders / "dog").rename(class_folders / os.fsdecode(b"d\xf6g"))
+    (class_folders / "cat" / os.fsdecode(b"bad\xe9.png")).write_bytes(b"no image")
+    with pytest.warns(DataWarning, match=r"1 of 7 .*(?s:.)*bad\\udce9\.png: not an image"):
+        data = ImageDataset.load(ImageFolder(str(class_folders)))
+    assert data.classes == ("cat", r"d\udcf6g")
+
+
+def test_a_file_of_a_torchvision_folder_that_has_gone_is_listed(class_folders: Path) -> None:
+    from torchvision.datasets import ImageFolder
+
+    folder = ImageFolder(str(class_folders))
+    (class_folders / "cat" / "1.png").unlink()
+    with pytest.warns(DataWarning, match=r"1 of 6 .*(?s:.)*cat/1\.png: cannot be decoded"):
+        assert len(ImageDataset.load(folder)) == 5
+
+
+def test_a_loader_of_the_users_own_is_used(class_folders: Path, tmp_path: Path) -> None:
+    from torchvision.datasets import DatasetFolder, ImageFolder
+
+    grey = ImageDataset.load(ImageFolder(str(class_folders), loader=lambda path: Image.open(path).convert("L")))
+    assert grey.image_shape == (1, 10, 12)
+    assert np.array_equal(grey.images[3, ..., 0], np.asarray(Image.open(class_folders / "dog" / "0.png").convert("L")))
+    for number, label in enumerate("abb"):
+        (tmp_path / "arrays" / label).mkdir(parents=True, exist_ok=True)
+        np.save(tmp_path / "arrays" / label / f"{number}.npy", PIXELS[number])
+    data = ImageDataset.load(DatasetFolder(str(tmp_path / "arrays"), loader=np.load, extensions=(".npy",)))
+    assert np.array_equal(data.images, PIXELS[:3])
+    assert (data.classes, data.labels.tolist()) == (("a", "b"), [0, 1, 1])
+
+
+def test_what_a_subclass_makes_of_the_files_is_used(class_folders: Path) -> None:
+    from torchvision.datasets import ImageFolder
+
+    class Cropped(ImageFolder):
+        def __getitem__(self, index: int) -> tuple[Image.Image, int]:
+            image, label = super().__getitem__(index)
+            return image.crop((0, 0, 8, 8)), 1 - label
+
+    data = ImageDataset.load(Cropped(str(class_folders)))
+    assert (data.image_shape, data.labels.tolist()) == ((3, 8, 8), [1, 1, 1, 0, 0, 0])
+
+
+class Transforming:
+    """Calls its transform in one of the ways there are, whether or not there is one."""
+
+    classes = ("a", "b")
+
+    def __init__(self, call) -> None:
+        self.transform = self.transforms = lambda *values, **named: pytest.fail("it was not left out")
+        self.call = call
+
+    def __len__(self) -> int:
+        return 2
+
+    def __getitem__(self, index: int) -> object:
+        return self.call(self, Image.fromarray(PIXELS[index]), index)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda data, image, label: (data.transform(image), label),
+        lambda data, image, label: data.transforms(image, label),
+        lambda data, image, label: (data.transform(image=np.asarray(image))["image"], label),
+    ],
+)
+def test_a_dataset_that_always_calls_its_transform_gives_raw_images(call) -> None:
+    dataset = Transforming(call)
+    assert np.array_equal(ImageDataset.load(dataset).images, PIXELS[:2])
+    with pytest.raises(pytest.fail.Exception):
+        dataset.transform(PIXELS[0])
+
+
+def test_a_dataset_that_needs_what_its_transform_gives_says_that_it_was_left_out() -> None:
+    dataset = Transforming(lambda data, image, label: (data.transform(image).permute(1, 2, 0), label))
+    with pytest.raises(DataError, match=r"item 0: .*permute.*\(its transform and transforms .* raw images are wanted"):
+        ImageDataset.load(dataset)
 
 
 def test_torchvision_without_names() -> None:

@@ -250,11 +250,15 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(splits, tmp_pat
         assert not out.exists()
     out.mkdir()
     (out / "thesis.txt").write_text("mine")
+    for overwrite in (False, True):
+        with pytest.raises(OutputExistsError, match="no evaluation of synthaug"):
+            evaluate(bank, train, held_out, out=out, overwrite=overwrite)
+    assert (out / "thesis.txt").is_file()
+    (out / "thesis.txt").rename(out / "evaluation.json")
     with pytest.raises(OutputExistsError, match="overwrite"):
         evaluate(bank, train, held_out, out=out)
-    assert (out / "thesis.txt").is_file()
     evaluate(bank, train, held_out, out=out, overwrite=True)
-    assert not (out / "thesis.txt").exists()
+    assert sorted(path.name for path in out.iterdir()) == ["evaluation.html", "evaluation.json"]
 
 
 def test_intervals():

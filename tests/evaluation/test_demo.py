@@ -49,6 +49,7 @@ def test_demo_writes_everything_and_says_what_it_found(tmp_path):
 
     with pytest.raises(OutputExistsError, match="overwrite"):
         run_demo(out, **SMALLEST)
+    assert len(run_demo(out, overwrite=True, **SMALLEST | {"seeds": 1}).accuracy["real only"]) == 1
 
 
 def test_demo_refuses_numbers_below_one(tmp_path):

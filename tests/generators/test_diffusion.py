@@ -135,7 +135,9 @@ def test_guidance_amplifies_what_the_label_adds() -> None:
     torch.testing.assert_close(other, without)
     with pytest.raises(ConfigError, match="label_dropout=0"):
         make_diffusion(label_dropout=0.0).with_sampling(guidance=1.5)
-    apart = make_generator("diffusion", CLASSES, (1, 8, 8), conditioning="per_class", options={"widths": (4, 8), "label_dropout": 0.0})
+    apart = make_generator(
+        "diffusion", CLASSES, (1, 8, 8), conditioning="per_class", options={"widths": (4, 8), "label_dropout": 0.0}
+    )
     with pytest.raises(ConfigError, match="label_dropout=0"):
         apart.with_sampling(guidance=1.5)
     assert apart.with_sampling(steps=3).sampling == apart.sampling.replace(steps=3)

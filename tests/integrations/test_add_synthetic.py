@@ -10,6 +10,8 @@ from synthaug.integrations.datasets import SyntheticImages, add_synthetic
 
 from synthaug.errors import ConfigError, DataError, LabelError
 from synthaug.generators import make_generator
+from synthaug.sampling import SampleBank
+from synthaug.sampling.fit import fit
 
 REAL = ("bag", "boot", "sneaker")
 
@@ -72,7 +74,7 @@ def test_labels_follow_names_and_the_source_is_told(streaming):
     }
     pictures = [np.array(row["picture"]) for row in joined]
     assert pictures[0].shape == (8, 8, 3)
-    assert pictures[4].tolist() == np.full((4, 4), 9).tolist()
+    assert np.array_equal(pictures[4], np.full((8, 8, 3), 9))
 
 
 @pytest.mark.parametrize("streaming", [False, True])
@@ -80,6 +82,101 @@ def test_real_images_are_not_encoded_anew(streaming):
     real = real_rows().to_iterable_dataset() if streaming else real_rows()
     joined = add_synthetic(real, synthetic_rows()).cast_column("picture", datasets.Image(decode=False))
     assert [row["picture"]["bytes"] for row in joined][:3] == [jpeg(i) for i in range(3)]
+
+
+def pictures(images, name="picture", kind="kind", classes=REAL) -> datasets.Dataset:
+    features = {name: datasets.Image(), kind: datasets.ClassLabel(names=list(classes))}
+    labels = [number % len(classes) for number in range(len(images))]
+    return datasets.Dataset.from_dict({name: list(images), kind: labels}, features=datasets.Features(features))
+
+
+def shapes(rows) -> list[tuple[int, ...]]:
+    return [np.array(row["picture"]).shape for row in rows]
+
+
+NOISE = np.random.default_rng(0).integers(0, 256, (6, 12, 10), dtype=np.uint8)
+
+
+def joined_with(real, kind: str, tmp_path):
+    """Join with grey 12×10 samples from a bank, from rows, or from a stream."""
+    bank = SampleBank.from_arrays(NOISE[..., None], np.arange(6) % 3, REAL)
+    if kind == "bank":
+        bank.save(tmp_path / "bank")
+        return add_synthetic(real, tmp_path / "bank")
+    rows = pictures(NOISE, "image", "label")
+    return add_synthetic(*((real.to_iterable_dataset(), rows) if kind == "stream" else (real, rows)))
+
+
+@pytest.mark.parametrize("kind", ["bank", "rows", "stream"])
+def test_samples_take_the_real_images_size_and_mode(tmp_path, kind):
+    joined = joined_with(real_rows(), kind, tmp_path)
+    found = [np.array(row["picture"]) for row in joined]
+    assert np.array_equal(found[3:], fit(NOISE[..., None], (3, 8, 8)))
+    assert np.stack(found).shape == (9, 8, 8, 3)  # what a default collate does
+
+
+@pytest.mark.parametrize("kind", ["bank", "rows", "stream"])
+def test_where_real_images_differ_samples_keep_their_own(tmp_path, kind):
+    def made(*real):
+        joined = joined_with(pictures([np.zeros(shape, np.uint8) for shape in real]), kind, tmp_path)
+        assert shapes(joined)[: len(real)] == list(real)
+        (shape,) = set(shapes(joined)[len(real) :])
+        return shape
+
+    assert made((8, 8, 3), (8, 9, 3)) == (12, 10, 3)  # of one mode
+    if kind != "bank":
+        assert made((8, 8, 3), (8, 8)) == (8, 8)  # of one size
+        assert made((8, 8, 3), (9, 8)) == (12, 10)
+        assert made((8, 8, 4), (8, 8, 4)) == (8, 8)  # a bank holds nothing with transparency
+
+
+def test_sizes_are_looked_for_all_over_a_table():
+    real = pictures([np.zeros((8, 8), np.uint8)] * 100 + [np.zeros((9, 8), np.uint8)] * 20)
+    assert set(shapes(add_synthetic(real, pictures(NOISE, "image", "label")))[120:]) == {(12, 10)}
+
+
+def test_missing_images_and_formats_are_no_hindrance():
+    real = pictures([None, np.zeros((8, 8, 3), np.uint8)]).with_format("numpy")
+    samples = pictures([NOISE[0], None], "image", "label").with_format("numpy")
+    joined = add_synthetic(real, samples)
+    assert joined.format["type"] == "numpy"
+    assert [None if row["picture"] is None else row["picture"].size for row in joined.with_format(None)] == [
+        None,
+        (8, 8),
+        (8, 8),
+        None,
+    ]
+
+
+def test_samples_that_fit_are_not_encoded_anew():
+    samples = datasets.Dataset.from_dict(
+        {"image": [{"bytes": jpeg(5), "path": None}] * 2, "label": [0, 1]},
+        features=datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=list(REAL))}),
+    )
+    for real in (real_rows(), real_rows().to_iterable_dataset()):
+        joined = add_synthetic(real, samples).cast_column("picture", datasets.Image(decode=False))
+        assert [row["picture"]["bytes"] for row in joined][3:] == [jpeg(5)] * 2
+
+
+def test_streams_stay_lazy():
+    """Of the real rows a few are read to find their shape; of the synthetic ones none before their turn."""
+    read = {"real": 0, "synthetic": 0}
+
+    def rows(source, image):
+        for number in range(50):
+            read[source] += 1
+            yield {"image": image, "label": number % 3}
+
+    def stream(source, image):
+        features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=list(REAL))})
+        return datasets.IterableDataset.from_generator(
+            rows, features=features, gen_kwargs={"source": source, "image": image}
+        )
+
+    joined = add_synthetic(stream("real", np.zeros((8, 8, 3), np.uint8)), stream("synthetic", NOISE[0]))
+    assert read["real"] < 20
+    assert read["synthetic"] == 0
+    assert {np.array(row["image"]).shape for row in joined} == {(8, 8, 3)}
 
 
 def test_names_that_differ_by_case_are_different_classes():

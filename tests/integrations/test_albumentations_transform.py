@@ -4,6 +4,7 @@ import importlib
 import os
 import sys
 
+import albumentations as A
 import numpy as np
 import pytest
 import torch
@@ -13,7 +14,6 @@ from synthaug.integrations.albumentations import SyntheticReplace
 from synthaug.errors import ConfigError, DataError, FormatError, LabelError, MissingExtraError
 from synthaug.sampling import SampleBank
 
-A = module.albumentations
 BASE = "synthaug.integrations._albumentations_base"
 IMAGE = np.zeros((8, 8, 3), np.uint8)
 

@@ -197,11 +197,14 @@ def test_another_dataset_in_the_folder_is_refused_or_replaced(run, tmp_path):
     assert set(rows["generator"][:]) == {make(1).digest}
 
 
-def test_other_files_in_the_folder_are_kept(run, tmp_path):
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_other_files_in_the_folder_are_kept(run, tmp_path, overwrite):
     (tmp_path / "photos").mkdir()
     (tmp_path / "photos" / "a.txt").write_text("mine")
-    with pytest.raises(OutputExistsError, match="other files"):
-        builder(run, tmp_path).download_and_prepare(str(tmp_path / "photos"), file_format="parquet")
+    with pytest.raises(OutputExistsError, match="did not write"):
+        builder(run, tmp_path).download_and_prepare(
+            str(tmp_path / "photos"), file_format="parquet", overwrite=overwrite
+        )
     assert (tmp_path / "photos" / "a.txt").read_text() == "mine"
 
 
@@ -240,13 +243,26 @@ def test_settings_are_checked(run, tmp_path):
         builder(run, tmp_path, 1, counts={"boot": 1})
     with pytest.raises(LabelError, match="Did you mean 'boot'"):
         builder(run, tmp_path, None, counts={"boots": 1})
-    with pytest.raises(ConfigError, match="seed"):
-        builder(run, tmp_path, seed=-1)
+    for seed in (1 << 63, 1.5, True):
+        with pytest.raises(ConfigError, match="seed: expected an integer of 64 bits"):
+            builder(run, tmp_path, seed=seed)
+
+
+def test_takes_the_seeds_that_generate_takes(run, tmp_path):
+    for seed in (-7, -(1 << 63), np.int64(3)):
+        rows = prepared(run, tmp_path, 2, seed=seed)
+        assert set(rows["seed"][:]) == {int(seed)}
+        labels, indices = np.array(rows["label"][:]), np.array(rows["index"][:])
+        assert np.array_equal(pixels(rows), make().sample_named(labels, indices, seed=int(seed))[..., 0])
 
 
 def test_the_short_way(run, tmp_path):
     rows = synthetic_dataset(str(run), 2, cache_dir=tmp_path / "cache", seed=3)
     assert (len(rows), set(rows["seed"][:])) == (6, {3})
+    # A file for each process; they share out the two shards.
+    rows = synthetic_dataset(str(run), 70, num_proc=2, cache_dir=tmp_path / "cache")
+    assert len(rows.cache_files) == 2
+    assert np.array_equal(pixels(rows), pixels(prepared(run, tmp_path / "other", 70)))
 
 
 def test_our_module_does_not_hide_the_real_package():

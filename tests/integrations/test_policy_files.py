@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import albumentations as A
 import datasets
 import numpy as np
 import pytest
 import torch
 import yaml
-from synthaug.integrations import albumentations as ours
+from synthaug.integrations.albumentations import SyntheticReplace as AlbumentationsReplace
 from synthaug.integrations.datasets import add_synthetic
 from synthaug.integrations.timm import SyntheticBatch
 from synthaug.integrations.torchvision import SyntheticMix, SyntheticReplace
@@ -46,7 +47,7 @@ def shares(way: str, source, **arguments) -> list[float]:
         images, _ = SyntheticBatch(source, **arguments, **WHITE)(torch.zeros(900, 3, 8, 8), torch.from_numpy(labels))
         changed = images.flatten(1).any(1).numpy()
     else:
-        transform = ours.albumentations.Compose([ours.SyntheticReplace(source, **arguments)])
+        transform = A.Compose([AlbumentationsReplace(source, **arguments)])
         black = np.zeros((8, 8, 3), np.uint8)
         changed = np.array([transform(image=black, label=int(label))["image"].any() for label in labels])
     return [float(changed[labels == label].mean()) for label in range(3)]
@@ -73,8 +74,8 @@ def test_a_no_changes_nothing_whatever_the_probability(way, tmp_path):
 
 def test_an_albumentations_pipeline_is_saved_with_the_policys_path(tmp_path):
     file = write_policy(tmp_path, yes=True)
-    pipeline = ours.albumentations.Compose([ours.SyntheticReplace(file)])
-    again = ours.albumentations.from_dict(ours.albumentations.to_dict(pipeline))
+    pipeline = A.Compose([AlbumentationsReplace(file)])
+    again = A.from_dict(A.to_dict(pipeline))
     assert again.transforms[0].bank_path == str(file)
     assert again.transforms[0].p == 0.75
 

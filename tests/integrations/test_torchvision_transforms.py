@@ -12,6 +12,7 @@ from synthaug.integrations.torchvision import (
     TransformedDataset,
     find_labels,
 )
+from torch.utils.data import default_collate
 from torchvision import tv_tensors
 from torchvision.datasets import FakeData
 from torchvision.transforms import v2
@@ -69,6 +70,11 @@ def test_dicts_lists_and_nested_structures(bank):
     assert red(out[0]["pixels"]) == 110
     assert red(replace((Image.new("RGB", (8, 8)), 0, "extra"))[0]) == 10
     assert red(replace({"image": Image.new("RGB", (8, 8)), "label": "bag"})["image"]) == 110
+    # The label follows the image, wherever in a structure the two are.
+    assert red(replace((Image.new("RGB", (8, 8)), 2), 0)[0][0]) == 110
+    assert red(replace([[torch.zeros(3, 8, 8), 2], {"path": "a.png", "shape": (8, 1)}])[0][0]) == 110
+    assert red(replace({"image": torch.zeros(3, 8, 8), "shape": (8, 1)}, 2)[0]["image"]) == 110
+    assert red(replace(torch.zeros(3, 8, 8), {"boxes": [[0, 1]], "labels": 2})[0]) == 110
 
 
 @pytest.mark.parametrize("labels", [torch.tensor([2, 0, 1]), np.array([2, 0, 1]), [2, 0, 1]], ids=type)
@@ -164,14 +170,86 @@ def test_an_image_without_label_says_what_to_do(bank):
         SyntheticReplace(bank)({"image": Image.new("RGB", (8, 8)), "fine_label": 1, "coarse_label": 0})
 
 
+@pytest.mark.parametrize("kind", RGB)
+@pytest.mark.parametrize(
+    "rest", [{"shape": (8, 1)}, {"tags": ["x", "bag"]}, {"meta": {"size": [8, 1]}}, {"crops": [(1, 2), (0, 1)]}]
+)
+def test_what_else_is_in_a_dict_is_never_taken_for_a_missing_label(bank, kind, rest):
+    replace = SyntheticReplace(bank, p=1.0)
+    with pytest.raises(LabelError, match="expected labels beside the images"):
+        replace({"image": RGB[kind](), **rest})
+    with pytest.raises(LabelError, match="expected labels beside the images"):
+        replace({"views": [RGB[kind](), 1], **rest})
+    assert red(replace({"image": RGB[kind](), **rest, "label": 2})["image"]) == 110
+
+
+@pytest.mark.parametrize("kind", RGB)
+def test_what_else_is_in_a_tuple_is_never_taken_for_a_missing_label(bank, kind):
+    replace, image = SyntheticReplace(bank, p=1.0), RGB[kind]()
+    several = [torch.tensor([2, 0]), torch.tensor([1, 1])]
+    for sample in ((1, image), (image, [1.0, 2.0]), (image, several), (image, [{"category_id": 1}]), [image]):
+        with pytest.raises(LabelError, match="expected labels beside the images"):
+            replace(sample)
+    for labels in (["boot", "bag"], (2, 1)):
+        with pytest.raises(LabelError, match="expected one label"):
+            replace(image, labels)
+
+
+def test_labels_in_two_places_are_refused(bank):
+    replace, image = SyntheticReplace(bank, p=1.0), torch.zeros(3, 8, 8)
+    for sample in ((image, {"a": {"label": 1}, "b": {"label": 2}}), [(image, 1), (torch.zeros(3, 8, 8), 2)]):
+        with pytest.raises(LabelError, match=r"one place that holds the labels.*labels_getter"):
+            replace(sample)
+
+
+def test_no_image_is_told_as_that(bank):
+    for sample in ((np.zeros((8, 8, 3)), 1), (torch.zeros(8, 8), 1), {"label": 1}):
+        with pytest.raises(DataError, match="expected a PIL image"):
+            SyntheticReplace(bank)(sample)
+
+
+@pytest.mark.parametrize("mode", ["tensors", "names", "dicts", "dicts of names"])
+def test_batches_as_the_default_collate_makes_them(bank, mode):
+    samples = [(torch.zeros(3, 8, 8), label) for label in (2, 0, 1)]
+    if "names" in mode:
+        samples = [(image, bank.classes[label]) for image, label in samples]
+    if "dicts" in mode:
+        samples = [{"image": image, "label": label, "shape": (8, 8, 3)} for image, label in samples]
+    batch = SyntheticReplace(bank, p=1.0)(default_collate(samples))
+    images = batch["image"] if "dicts" in mode else batch[0]
+    assert [red(image) for image in images] == [110, 10, 60]
+
+
+def test_a_batch_needs_a_name_for_each_image(bank):
+    replace, batch = SyntheticReplace(bank, p=0.0), torch.zeros(2, 3, 8, 8)
+    with pytest.raises(LabelError, match="Did you mean 'sneaker'"):
+        replace(batch, ["boot", "snaeker"])
+    with pytest.raises(LabelError, match="each of the 2 images of the batch, but got 1"):
+        replace(batch, ["boot"])
+    with pytest.raises(LabelError, match="each image of the batch, but got one: 'boot'"):
+        replace(batch, "boot")
+
+
 def test_two_images_in_a_sample_are_refused(bank):
     with pytest.raises(DataError, match="one image"):
         SyntheticReplace(bank)({"a": Image.new("RGB", (8, 8)), "b": Image.new("RGB", (8, 8)), "label": 1})
 
 
 def test_own_labels_getter(bank):
-    replace = SyntheticReplace(bank, 1.0, labels_getter=lambda sample: sample["fine_label"])
-    assert red(replace({"image": Image.new("RGB", (8, 8)), "fine_label": 2, "coarse_label": 0})["image"]) == 110
+    def fine(sample):
+        return sample["fine_label"]
+
+    def seen(transform):
+        torch.manual_seed(0)
+        return max(
+            red(transform({"image": RGB["pil"](), "fine_label": 2, "coarse_label": 0})["image"]) for _ in range(9)
+        )
+
+    assert seen(SyntheticReplace(bank, 1.0, labels_getter=fine)) == 110
+    assert 60 < seen(SyntheticMix(bank, 1.0, labels_getter=fine)) < 110  # class 1 has 60
+    for make in (SyntheticReplace, SyntheticMix):
+        with pytest.raises(LabelError, match="returned None"):
+            make(bank, labels_getter=lambda sample: None)(RGB["pil"](), 1)
 
 
 def test_a_class_without_samples_stays_real():

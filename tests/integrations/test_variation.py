@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pickle
 
+import albumentations as A
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 from synthaug.integrations.albumentations import SyntheticReplace as AlbumentationsReplace
 from synthaug.integrations.albumentations import SyntheticVariation as AlbumentationsVariation
-from synthaug.integrations.albumentations import albumentations as A
 from synthaug.integrations.torchvision import SyntheticReplace, SyntheticVariation, TransformedDataset, VariationDataset
 from torch.utils.data import ConcatDataset, DataLoader, Dataset
 from torchvision import tv_tensors
@@ -216,6 +216,20 @@ def test_samples_of_any_kind_and_shape(varied, grey_run):
     assert (image.mode, image.size) == ("L", (12, 10))
     chained = TransformedDataset(VariationDataset(data, path), v2.ToImage())
     assert chained[0][0].shape == (3, 8, 8)
+
+
+def test_own_labels_and_the_order_of_classes(varied):
+    data, path = varied
+    samples = [{"image": image, "fine_label": label, "coarse_label": 0} for image, label in data]
+    with pytest.raises(LabelError, match="coarse_label"):
+        VariationDataset(samples, path, p=1.0)[4]
+    out = VariationDataset(samples, path, p=1.0, labels_getter=lambda sample: sample["fine_label"], classes=CLASSES)[4]
+    own = SyntheticReplace(path)._sampler.bank.images[16:20]
+    assert (np.array(out["image"]) == own).all(axis=(1, 2, 3)).any()
+    with pytest.raises(LabelError, match="image 4"):
+        VariationDataset(samples, path, p=0.0, labels_getter=lambda sample: sample["coarse_label"])[4]
+    with pytest.raises(LabelError, match="label 0 is 'bag' in the data"):
+        VariationDataset(samples, path, classes=CLASSES[::-1])
 
 
 def test_another_dataset_than_the_varied_one_is_refused(varied, bank_path):

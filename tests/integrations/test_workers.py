@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import albumentations as A
 import numpy as np
 import pytest
 import torch
 from synthaug.integrations.albumentations import SyntheticReplace as AlbumentationsReplace
-from synthaug.integrations.albumentations import albumentations as A
 from synthaug.integrations.torchvision import SyntheticMix, SyntheticReplace
 from torch.utils.data import ConcatDataset, DataLoader, Dataset
 

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from synthaug.data import ImageDataset
-from synthaug.errors import ConfigError, DataError
-from synthaug.generators import make_generator
+from synthaug.errors import ConfigError, DataError, DataWarning
+from synthaug.generators import make_generator, save
 from synthaug.latent.anomalies.detector import AnomalyDetector
 from synthaug.latent.anomalies.report import AnomalyReport
 
 SETTINGS = {"width": 8, "latent_dim": 4, "class_dim": 2, "components": 1, "batch_size": 32, "learning_rate": 3e-3}
+
+
+def untrained():
+    torch.manual_seed(0)
+    return make_generator("vae", ["a"], (1, 8, 8), options={"width": 4, "latent_dim": 3, "components": 1}).eval()
+
+
+def unlike(data, known):
+    """The images of a dataset that are not among those of another."""
+    names = {image.tobytes() for image in known.images}
+    return data.subset([row for row, image in enumerate(data.images) if image.tobytes() not in names])
 
 
 @pytest.fixture(scope="module")
@@ -80,32 +92,114 @@ def test_conventions_of_scikit_learn(detector, zeros):
     assert fresh.fit(zeros) is fresh
 
 
-def test_a_trained_generator_is_only_calibrated(trained, digits):
+def test_a_trained_generator_is_only_calibrated(trained, digits, all_digits):
     data = digits.only("0", "1", "7")
-    detector = AnomalyDetector(trained, held_out=0.4).fit(data)
+    new = unlike(all_digits.only("0", "1", "7"), data)
+    detector = AnomalyDetector(trained).fit(data, calibration=new)
     assert detector.generator_ is trained
     assert detector.labels_.tolist() == [0, 1, 2]
-    only_one = AnomalyDetector(trained, held_out=0.7).fit(data.only("1"))
+    assert len(detector.held_out_scores_) == len(new)
+    only_one = AnomalyDetector(trained).fit(data.only("1"), calibration=new.only("1").images)
     assert only_one.labels_.tolist() == [1]
     assert only_one.score_samples(data.only("0")).mean() < only_one.score_samples(data.only("1")).mean()
-    unnamed = AnomalyDetector(trained, held_out=0.4).fit(data.images)
+    unnamed = AnomalyDetector(trained).fit(data.images, calibration=new)
     assert set(unnamed.labels_) <= {0, 1, 2}
     assert len(unnamed.labels_) > 1, "nothing says that arrays are of the class named 0"
 
 
 def test_new_normal_images_are_flagged_no_more_often_than_promised():
     """Held-out images, by which the threshold is set, must look no more normal than new ones."""
-    gen = make_generator("vae", ["a"], (1, 8, 8), options={"width": 4, "latent_dim": 3, "components": 1}).eval()
+    gen = untrained()
     random = np.random.default_rng(0)
     flagged = []
     for _ in range(30):
-        images = random.integers(0, 256, (260, 8, 8, 1), dtype=np.uint8)
-        detector = AnomalyDetector(gen, held_out=0.2, false_positive_rate=0.1).fit(images[:60])
-        flagged.append((detector.predict(images[60:]) == -1).mean())
-    assert np.mean(flagged) == pytest.approx(1 / 13, abs=0.03)  # the lowest of 12
+        images = random.integers(0, 256, (240, 8, 8, 1), dtype=np.uint8)
+        detector = AnomalyDetector(gen, false_positive_rate=0.1).fit(images[:48], calibration=images[48:88])
+        flagged.append((detector.predict(images[88:]) == -1).mean())
+    assert np.mean(flagged) == pytest.approx(4 / 41, abs=0.03)  # the fourth lowest of 40
+
+
+@pytest.fixture
+def by_heart(monkeypatch):
+    """Makes a generator that rebuilds some images nearly exactly, and all others badly."""
+
+    def make(images):
+        gen, known, shown = untrained(), {image.tobytes() for image in images}, []
+        encode = gen.encode_images
+
+        def encode_images(images, labels):
+            shown[:] = images
+            return encode(images, labels)
+
+        def decode_codes(codes, labels):
+            return np.stack([image - image // (64 if image.tobytes() in known else 2) for image in shown])
+
+        monkeypatch.setattr(gen, "encode_images", encode_images)
+        monkeypatch.setattr(gen, "decode_codes", decode_codes)
+        return gen
+
+    return make
+
+
+def test_the_rate_holds_for_a_generator_that_knows_its_images_by_heart(by_heart):
+    random = np.random.default_rng(0)
+    promised, seen = [], []
+    for _ in range(20):
+        images = random.integers(0, 256, (220, 8, 8, 1), dtype=np.uint8)
+        gen, new = by_heart(images[:40]), images[60:]
+        detector = AnomalyDetector(gen, false_positive_rate=0.1).fit(images[:40], calibration=images[40:60])
+        promised.append((detector.predict(new) == -1).mean())
+        with pytest.warns(DataWarning, match="not known"):
+            detector = AnomalyDetector(gen, held_out=0.5, false_positive_rate=0.1).fit(images[:40])
+        seen.append((detector.predict(new) == -1).mean())
+    assert 0.02 < np.mean(promised) < 2 / 21 + 0.03  # the second lowest of 20
+    assert np.mean(seen) > 0.9, "else the warning is for nothing"
+
+
+def test_images_that_the_generator_was_trained_on_set_no_threshold(zeros, all_digits):
+    gen = untrained()
+    new = all_digits.only("1")
+    gen.provenance = {"dataset": {"name": "zeros", "digest": zeros.digest, "images": len(zeros)}}
+    with pytest.raises(DataError, match=rf"all {len(zeros)} given.*calibration=Y"):
+        AnomalyDetector(gen, held_out=0.3).fit(zeros)
+    with pytest.raises(DataError, match=r"calibration: .* trained on these"):
+        AnomalyDetector(gen).fit(new, calibration=zeros)
+    assert len(AnomalyDetector(gen).fit(zeros, calibration=new).held_out_scores_) == len(new)
+    with pytest.warns(DataWarning, match=r"trained on zeros, has seen .* is not known"):
+        AnomalyDetector(gen, held_out=0.3).fit(new)
+    # Trained on all digits, of which zeros are a part.
+    gen.provenance = {"dataset": {"name": "digits", "digest": all_digits.digest}}
+    with pytest.raises(DataError, match="trained on all"):
+        AnomalyDetector(gen, held_out=0.3).fit(zeros)
+
+
+def test_a_generator_trained_on_what_is_kept_serves_again(detector, zeros, tmp_path):
+    save(detector.generator_, tmp_path / "gen")
+    again = AnomalyDetector(str(tmp_path / "gen"), held_out=0.3).fit(zeros)
+    np.testing.assert_allclose(again.held_out_scores_, detector.held_out_scores_, rtol=1e-4)
+    by_hand = untrained()
+    by_hand.provenance = {"dataset": {"digest": zeros.split(0.7, seed=0)[0].digest}}
+    AnomalyDetector(by_hand, held_out=0.3).fit(zeros)
+    with pytest.warns(DataWarning, match="not known"):
+        AnomalyDetector(detector.generator_, held_out=0.3, seed=1).fit(zeros)
+
+
+def test_with_calibration_a_generator_is_trained_on_all_others(zeros):
+    half, other = zeros.split(0.5)
+    detector = AnomalyDetector(steps=1, settings=SETTINGS).fit(half, calibration=other)
+    assert detector.generator_.provenance["dataset"]["images"] == len(half)
+    assert len(detector.held_out_scores_) == len(other)
+    with pytest.raises(DataError, match="trained on all"):
+        AnomalyDetector(detector.generator_, held_out=0.5).fit(half)
+    with pytest.raises(DataError, match="other than X"):
+        AnomalyDetector(steps=1).fit(zeros, calibration=other)
+    with pytest.warns(DataWarning, match=f"{len(half)} of {len(zeros)} images"):
+        AnomalyDetector(steps=1, settings=SETTINGS).fit(half, calibration=zeros)
 
 
 def test_wrong_requests(zeros):
+    with pytest.raises(DataError, match="calibration has 9"):
+        AnomalyDetector().fit(zeros, calibration=zeros.images[:9])
     gan = make_generator("gan", ["a"], (1, 8, 8), options={"width": 4})
     with pytest.raises(ConfigError, match="encoder"):
         AnomalyDetector(gan, held_out=0.2).fit(zeros)

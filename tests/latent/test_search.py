@@ -8,9 +8,9 @@ import torch
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
+from synthaug.classifiers import fit_classifier
 from synthaug.devices import seeded_on_host
 from synthaug.errors import ConfigError, LabelError
-from synthaug.classifiers import fit_classifier
 from synthaug.generators import make_generator
 from synthaug.latent.searching.scores import (
     BlackBox,

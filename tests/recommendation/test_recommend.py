@@ -224,6 +224,59 @@ def test_another_request_does_not_touch_what_is_there(few, noise, world, tmp_pat
     assert not ask(few, world, noise, tmp_path / "a", seed=1, overwrite=True).recommended
 
 
+def files_of(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_overwriting_deletes_nothing_of_the_users(few, noise, world, tmp_path):
+    photos = tmp_path / "photos"
+    (photos / "boot").mkdir(parents=True)
+    (photos / "boot" / "1.jpg").write_text("mine")
+    with pytest.raises(OutputExistsError, match="holds boot, but no recommendation of synthaug"):
+        ask(few, world, noise, photos, overwrite=True)
+    assert (photos / "boot" / "1.jpg").read_text() == "mine"
+    ask(few, world, noise, tmp_path / "advice")
+    (tmp_path / "advice" / "thesis.txt").write_text("mine")
+    before = files_of(tmp_path / "advice")
+    with pytest.raises(OutputExistsError, match=r"holds thesis\.txt beside"):
+        ask(few, world, noise, tmp_path / "advice", seed=1, overwrite=True)
+    assert files_of(tmp_path / "advice") == before
+
+
+def test_an_answer_is_kept_until_the_one_that_replaces_it_is_there(few, noise, world, tmp_path):
+    folder, aside = tmp_path / "advice", tmp_path / ".disk.old"
+    (tmp_path / "disk").mkdir()
+    folder.symlink_to("disk")
+    ask(few, world, noise, folder)
+    before, number = files_of(folder), len(world.calls)
+    world.calls.clear()
+    world.kill_after = 5
+    for seed in (1, 2):  # of two that are killed, none is worth the finished one
+        with pytest.raises(KeyboardInterrupt):
+            ask(few, world, noise, folder, seed=seed, overwrite=True)
+        assert files_of(aside) == before
+        world.kill_after = 10
+    world.kill_after = None
+    done = len(list((folder / "trials").glob("*.json")))
+    assert done > 0
+    ask(few, world, noise, folder, seed=2, overwrite=True)
+    assert len(world.calls) < number + 10, "the second went on"
+    assert not aside.exists()
+    assert folder.is_symlink()
+    with pytest.raises(OutputExistsError):
+        ask(few, world, noise, folder)
+    world.kill_after = 0
+    with pytest.raises(KeyboardInterrupt):
+        ask(few, world, noise, folder, seed=2, overwrite=True)  # asked anew once it is finished
+
+
+def test_a_kill_while_an_answer_is_set_aside_loses_nothing(few, noise, world, tmp_path):
+    policy = ask(few, world, noise, tmp_path / "advice")
+    (tmp_path / "advice").rename(tmp_path / ".advice.old")
+    world.kill_after = 0
+    assert ask(few, world, noise, tmp_path / "advice").to_dict() == policy.to_dict()
+
+
 def test_validation_images_never_reach_a_generator(world, tmp_path, monkeypatch):
     """Every image is told by its first pixel."""
     random = np.random.default_rng(0)

@@ -11,7 +11,21 @@ from PIL import Image
 from synthaug.errors import ConfigError, DataError, LabelError
 from synthaug.sampling import SampleBank
 from synthaug.sampling.draw import NOTHING, ClassSampler, check_probability, uniform
-from synthaug.sampling.fit import beta_shares, cutmix, cutmix_box, fit, mixup
+from synthaug.sampling.fit import beta_shares, cutmix, cutmix_box, fit, mixup, pil_shape
+
+
+@pytest.fixture
+def bank() -> SampleBank:
+    """Forty images of each of three classes, taking turns; the first pixel is the row."""
+    images = np.zeros((120, 8, 8, 3), np.uint8)
+    images[:, 0, 0, 0] = np.arange(120)
+    return SampleBank.from_arrays(images, np.arange(120) % 3, ("boot", "sneaker", "bag"))
+
+
+@pytest.fixture
+def bank_path(bank, tmp_path):
+    bank.save(tmp_path / "bank")
+    return tmp_path / "bank"
 
 
 def test_every_sample_of_the_class_is_drawn_and_no_other(bank):
@@ -69,6 +83,22 @@ def test_labels_of_all_kinds(bank):
             sampler.label(wrong)
 
 
+def test_labels_of_a_batch_are_integers_or_names(bank):
+    sampler = ClassSampler(bank)
+    names = ["bag", "boot"]
+    for labels in ([2, 0], np.array([2, 0], np.uint8), torch.tensor([2, 0]), names, tuple(names), np.array(names)):
+        found = sampler.labels(labels)
+        assert (found.dtype, found.tolist()) == (np.int64, [2, 0])
+    assert sampler.labels(np.array(names, dtype=object)).tolist() == [2, 0]
+    with pytest.raises(LabelError, match="Did you mean 'boot'"):
+        sampler.labels(["bag", "boots"])
+    with pytest.raises(LabelError, match="each image of the batch, but got one: 'bag'"):
+        sampler.labels("bag")
+    for wrong in (np.array([0.0, 1.0]), torch.eye(3), [None, 1], [True, False], np.array([["bag"]])):
+        with pytest.raises(LabelError):
+            sampler.labels(wrong)
+
+
 def test_a_sampler_on_disk_pickles_as_a_path(bank_path):
     sampler = ClassSampler(bank_path)
     sampler.choose(0, 1.0, 0.5)
@@ -112,6 +142,14 @@ def test_shrinking_is_antialiased():
 def test_other_channels_are_refused():
     with pytest.raises(DataError, match="1 or 3 channels, but got 4"):
         fit(np.zeros((1, 8, 8, 3), np.uint8), (4, 8, 8))
+
+
+def test_only_grey_and_rgb_pil_images_have_a_shape_to_fit_to():
+    assert pil_shape(Image.new("L", (5, 4)), "") == (1, 4, 5)
+    assert pil_shape(Image.new("RGB", (5, 4)), "") == (3, 4, 5)
+    for wrong, named in ((Image.new("RGBA", (5, 4)), "RGBA"), (torch.zeros(3, 4, 5), "Tensor")):
+        with pytest.raises(DataError, match=f"mode L or RGB, but got {named}. Convert it"):
+            pil_shape(wrong, "Convert it.")
 
 
 def test_mixup_takes_the_shares():

@@ -216,3 +216,11 @@ def test_kill_and_go_on(make_gen, tmp_path, format):
     for path in (out, tmp_path / "whole"):
         generate(make_gen(), per_class=300, out=path, shard_size=64, format=format)
     assert tree(out) == tree(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_numpys_seeds_make_the_same_samples(gen, tmp_path, format):
+    for seed, name in ((-3, "python"), (np.int64(-3), "numpy")):
+        generate(gen, per_class=2, seed=seed, out=tmp_path / name, format=format)
+    assert tree(tmp_path / "numpy") == tree(tmp_path / "python")
+    assert (gen.sample({"boot": 2}, seed=np.int64(-3)) == gen.sample({"boot": 2}, seed=-3)).all()

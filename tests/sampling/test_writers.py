@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import tarfile
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image
 
 from synthaug.data import ImageDataset
+from synthaug.data.sources.written import classes_of_folders
 from synthaug.images import encode_png, encode_pngs
 from synthaug.sampling import generate
 from synthaug.sampling.folder_names import folder_names
@@ -81,6 +83,26 @@ def test_synthaug_reads_its_own_files(make_gen, tmp_path, format):
     for name in data.classes:
         images = {image.tobytes() for image in data.only(name).images}
         assert images == {image.numpy().tobytes() for image in gen.sample({name: 3}, seed=2)}
+
+
+def test_synthaug_reads_class_names_that_folders_cannot_have(make_gen, tmp_path):
+    classes = ("zero.", "T-shirt/top", "b", "", "../x", "train", "é" * 100, "e\u0301")
+    gen = make_gen(classes=classes, image_shape=(1, 8, 8))
+    counts = dict.fromkeys(classes, 2) | {"b": 0}
+    out = generate(gen, counts=counts, seed=2, out=tmp_path / "out", format="imagefolder")
+    data = ImageDataset.load(out, strict=True, cache_dir=tmp_path / "cache")
+    assert data.classes == classes
+    assert data.class_counts.tolist() == [2, 2, 0, 2, 2, 2, 2, 2]
+    assert (data.images == gen.sample(counts, seed=2).permute(0, 2, 3, 1).numpy()).all()
+
+
+def test_parts_copied_into_one_folder_read_as_one(make_gen, tmp_path):
+    gen = make_gen(classes=("a/b", "c"), image_shape=(1, 8, 8))
+    for part in (1, 2):
+        out = generate(gen, per_class=64, seed=2, out=tmp_path / f"{part}", format="imagefolder", shard=(part, 2))
+        shutil.copytree(out, tmp_path / "all", dirs_exist_ok=True)
+    data = ImageDataset.load(tmp_path / "all", strict=True, cache_dir=tmp_path / "cache")
+    assert (data.classes, data.class_counts.tolist()) == (("a/b", "c"), [64, 64])
 
 
 def test_imagefolder_loads_with_datasets_though_a_class_is_called_train(made, tmp_path):
@@ -216,6 +238,10 @@ def test_no_class_name_leaves_the_folder_or_meets_another(tmp_path):
         (tmp_path / name).mkdir()
         assert (tmp_path / name).resolve().parent == tmp_path.resolve()
     assert len(list(tmp_path.iterdir())) == len(NASTY)
+
+
+def test_every_folder_name_tells_its_class():
+    assert classes_of_folders(folder_names(NASTY), NASTY) == dict(zip(folder_names(NASTY), NASTY, strict=True))
 
 
 def test_plain_names_stay_as_they_are():

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synthaug.data.sources.base import Problem, Row, Source, unique_classes
+from synthaug.data.sources.base import Problem, Row, Source, shown_as, unique_classes
 from synthaug.errors import DataError, LabelError
 from synthaug.labels import class_index
 
@@ -117,4 +117,5 @@ def _plain_labels(labels: Any, count: int) -> list[Any]:
     plain = labels.tolist() if isinstance(labels, np.ndarray) else list(labels)
     if len(plain) != count:
         raise DataError(f"expected one label an image, but got {count} images and {len(plain)} labels.")
-    return [label.item() if hasattr(label, "item") else label for label in plain]
+    plain = [label.item() if hasattr(label, "item") else label for label in plain]
+    return [shown_as(label) if isinstance(label, str) else label for label in plain]

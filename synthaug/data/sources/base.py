@@ -16,17 +16,33 @@ from synthaug.errors import DataError, did_you_mean
 RawLabel = int | str
 
 
+def shown_as(text: str) -> str:
+    r"""Return text that can be written as UTF-8: what a file name holds that is none is spelt out.
+
+    Names of sources and classes, labels and problems are made with it; files are opened by the name as it is.
+
+    Example:
+        >>> print(shown_as("caf\udce9.png"), shown_as("café.png"))
+        caf\udce9.png café.png
+    """
+    return text if text.isascii() else text.encode(errors="backslashreplace").decode()
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One entry of a source that could not be used.
 
     Attributes:
-        path: The file, or the row of a table (``train.parquet row 17``).
+        path: The file (as `shown_as` shows it), or the row of a table (``train.parquet row 17``).
         reason: Why it was left out.
     """
 
     path: str
     reason: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "path", shown_as(self.path))
+        object.__setattr__(self, "reason", shown_as(self.reason))
 
     def __str__(self) -> str:
         return f"{self.path}: {self.reason}"
@@ -75,7 +91,7 @@ class Source(ABC):
         problems: Sequence[Problem] = (),
         known_labels: Sequence[int] = (),
     ) -> None:
-        self.name = name
+        self.name = shown_as(name)
         self.fingerprint = fingerprint
         self.classes = None if classes is None else unique_classes(classes, name)
         self.total = total
@@ -88,8 +104,8 @@ class Source(ABC):
 
 
 def unique_classes(classes: Sequence[str], where: str) -> tuple[str, ...]:
-    """Return class names as a tuple of text; refuse names that occur twice."""
-    names = tuple(str(name) for name in classes)
+    """Return class names as a tuple of readable text; refuse names that occur twice."""
+    names = tuple(shown_as(str(name)) for name in classes)
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise DataError(f"{where}: expected every class name once, but {twice!r} occurs more than once.")
@@ -114,11 +130,12 @@ def read_label(raw: Any, classes: dict[str, int] | None) -> RawLabel:
     if isinstance(raw, bool) and classes is None:
         return str(raw)
     if isinstance(raw, str):
+        text = shown_as(raw)
         if classes is None:
-            return raw
-        if raw not in classes:
-            raise ValueError(f"unknown class {raw!r}.{did_you_mean(raw, classes)}")
-        return classes[raw]
+            return text
+        if text not in classes:
+            raise ValueError(f"unknown class {text!r}.{did_you_mean(text, classes)}")
+        return classes[text]
     if isinstance(raw, float) and raw.is_integer():
         raw = int(raw)  # integer columns with gaps come as floats
     try:

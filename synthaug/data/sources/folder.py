@@ -1,19 +1,24 @@
-"""Image folders: one folder a class, with or without train, validation and test folders above them."""
+"""Image folders: one folder a class, with or without train, validation and test folders above them.
+
+Folders that ``synthaug generate`` wrote tell their classes themselves (`synthaug.data.sources.written`).
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from synthaug import storage
 from synthaug.data.sources.base import Problem, Row, Source
 from synthaug.data.sources.selection import canonical_split, choose_split
-from synthaug.errors import DataError
+from synthaug.data.sources.written import MANIFEST, METADATA, classes_of_folders, written_classes
+from synthaug.errors import DataError, did_you_mean
 
 _IGNORED = {"__MACOSX", "Thumbs.db", "desktop.ini"}
-_ABOUT = {"README.md", "metadata.parquet", "metadata.csv", "metadata.jsonl"}
+_ABOUT = {"README.md", METADATA, "metadata.csv", "metadata.jsonl"}
 """Files at the top that tell of the images: what `synthaug generate --format imagefolder` and `datasets` write."""
+_SHARDS = ".tar"
 
 
 class FolderSource(Source):
@@ -45,26 +50,24 @@ def from_folder(root: Path, split: str | None) -> FolderSource:
         DataError: If there are no class folders, or the split is not there.
     """
     name = root.resolve().name or str(root)
-    top = [entry for entry in _visible(root) if entry.name not in _ABOUT]
-    splits, unlabelled = _split_folders(root, top)
+    top = _content(root)
+    # Of a folder that tells its classes, one called "train" is a class.
+    splits, unlabelled = ([], []) if written_classes(root) else _split_folders(root, top)
     if splits:
         chosen = choose_split([*splits, *unlabelled] if split is not None else splits, split, str(root))
-        # A class that one split lacks keeps its place, so that labels mean the same in all splits.
-        names = sorted({entry.name for part in splits for entry in _visible(root / part) if entry.is_dir()})
         base, name = root / chosen, f"{name} ({chosen})"
-        top = _visible(base)
+        top = _content(base)
     elif split is not None:
         raise DataError(
             f"{root}: expected a folder for the split {split!r}, but it has none (train, validation, test)."
         )
     else:
         base = root
-        names = [entry.name for entry in top if entry.is_dir()]
-    if not names:
-        loose = sum(entry.is_file() for entry in top)
-        raise DataError(
-            f"{base}: expected one folder a class, as in {base.name}/cat/1.png, but found no folders and {loose} files."
-        )
+    # A class that one split lacks keeps its place, so that labels mean the same in all splits.
+    classes = _in_one_order([_classes_of(root / part)[0] for part in splits] or [_classes_of(root)[0]])
+    folders = _classes_of(base)[1]
+    if not classes:
+        raise _no_classes(base, top)
     prefix = f"{base.name}/" if splits else ""
     problems = [
         Problem(prefix + entry.name, "not in a class folder, so it has no label") for entry in top if entry.is_file()
@@ -75,17 +78,53 @@ def from_folder(root: Path, split: str | None) -> FolderSource:
     files: list[str] = []
     labels: list[int] = []
     listing = []
-    for label, class_name in enumerate(names):
+    position = {class_name: label for label, class_name in enumerate(classes)}
+    known = {folder: position[class_name] for folder, class_name in folders.items() if class_name is not None}
+    for folder, label in sorted(known.items(), key=lambda pair: pair[1]):
         before = len(files)
-        for file, size, *times in _files_under(base / class_name, f"{prefix}{class_name}"):
+        for file, size, *times in _files_under(base / folder, f"{prefix}{folder}"):
             files.append(file)
             labels.append(label)
             listing.append(f"{file}\0{size}\0{times}\n")
         if len(files) == before and not splits:
-            problems.append(Problem(f"{class_name}/", "this class folder holds no files"))
-    text = "".join(listing).encode("utf-8", errors="surrogateescape")
+            problems.append(Problem(f"{folder}/", "this class folder holds no files"))
+    for folder in (folder for folder in folders if folder not in known):
+        reason = f"{folder!r} is no class that {METADATA} or {MANIFEST} names.{did_you_mean(folder, classes)}"
+        problems += [Problem(file, reason) for file, *_ in _files_under(base / folder, f"{prefix}{folder}")]
+    text = "".join(listing).encode(errors="surrogatepass")
     fingerprint = storage.digest("folder", text, storage.canonical_json([str(problem) for problem in problems]))
-    return FolderSource(name, root, names, files, labels, fingerprint, problems)
+    return FolderSource(name, root, classes, files, labels, fingerprint, problems)
+
+
+def _content(folder: Path) -> list[os.DirEntry[str]]:
+    """Return the visible entries of a folder but those that tell of the others."""
+    return [entry for entry in _visible(folder) if entry.name not in _ABOUT]
+
+
+def _classes_of(part: Path) -> tuple[list[str], dict[str, str | None]]:
+    """Return the classes of a folder of class folders, in order, and each folder's class, None for no known one."""
+    folders = [entry.name for entry in _content(part) if entry.is_dir()]
+    classes = written_classes(part)
+    if classes is None:
+        return folders, dict(zip(folders, folders, strict=True))
+    return classes, dict.fromkeys(folders) | classes_of_folders(folders, classes)
+
+
+def _in_one_order(parts: Sequence[list[str]]) -> list[str]:
+    """Return the classes of all splits: in the order of one that has them all, else sorted."""
+    everything = set().union(*parts)
+    return next((part for part in parts if set(part) == everything), sorted(everything))
+
+
+def _no_classes(base: Path, top: Sequence[os.DirEntry[str]]) -> DataError:
+    loose = [entry.name for entry in top if entry.is_file()]
+    hint = ""
+    if any(name.endswith(_SHARDS) for name in loose):
+        hint = " WebDataset shards are not read: generate in the format imagefolder or parquet instead."
+    return DataError(
+        f"{base}: expected one folder a class, as in {base.name}/cat/1.png, but found no folders and {len(loose)} "
+        f"files.{hint}"
+    )
 
 
 def _visible(folder: Path) -> list[os.DirEntry[str]]:

@@ -24,9 +24,10 @@ class MapStyleSource(Source):
         name: str,
         fingerprint: str | None,
         classes: list[str] | None,
+        left_out: Sequence[str] = (),
     ) -> None:
         super().__init__(name, fingerprint, classes, len(dataset) if indices is None else len(indices))
-        self._dataset, self._indices = dataset, indices
+        self._dataset, self._indices, self._left_out = dataset, indices, left_out
 
     def rows(self) -> Iterator[Row]:
         """Yield all items in order."""
@@ -40,7 +41,13 @@ class MapStyleSource(Source):
             try:
                 item = self._dataset[index]
             except Exception as error:  # whatever a user's dataset raises
-                yield Row(f"item {index}", 0, Broken(f"the dataset raised {type(error).__name__}: {error}"))
+                reason = f"the dataset raised {type(error).__name__}: {error}"
+                if self._left_out:
+                    reason += (
+                        f" (its {' and '.join(self._left_out)} hands on what it gets here, since raw images are "
+                        "wanted: let the dataset return images without it)"
+                    )
+                yield Row(f"item {index}", 0, Broken(reason))
                 continue
             if not isinstance(item, (tuple, list)) or len(item) != 2:
                 raise DataError(
@@ -52,9 +59,9 @@ class MapStyleSource(Source):
 def from_dataset(dataset: Any) -> MapStyleSource:
     """Make a source of a dataset object.
 
-    Its transforms are left out (on a copy): they augment and scale, and the raw images are wanted. What it
-    holds is told from its ``samples`` (files, sizes and times) or ``data`` and ``targets`` (content); where
-    it has neither, only decoding tells, and that is done at every start.
+    Its transforms are replaced (on a copy) by one that changes nothing: they augment and scale, and the raw
+    images are wanted. What it holds is told from its ``samples`` (files, sizes and times) or ``data`` and
+    ``targets`` (content); where it has neither, only decoding tells, and that is done at every start.
     """
     indices: list[int] | None = None
     while hasattr(dataset, "dataset") and hasattr(dataset, "indices"):  # torch.utils.data.Subset
@@ -64,29 +71,37 @@ def from_dataset(dataset: Any) -> MapStyleSource:
     name = type(dataset).__name__
     if not len(dataset) or indices == []:
         raise DataError(f"{name}: expected at least one item, but it is empty.")
-    if hasattr(dataset, "transform") or hasattr(dataset, "transforms"):
+    left_out = [key for key in ("transform", "transforms") if getattr(dataset, key, None) is not None]
+    if left_out:
         dataset = copy.copy(dataset)
-        for attribute in ("transform", "transforms"):
-            if hasattr(dataset, attribute):
-                setattr(dataset, attribute, None)
+        for key in left_out:
+            setattr(dataset, key, _unchanged)
     names = getattr(dataset, "classes", None) or getattr(dataset, "categories", None)
     classes = [str(name) for name in names] if isinstance(names, (list, tuple)) else None
     fingerprint = _fingerprint(dataset)
     if fingerprint is not None:
         target = getattr(dataset, "target_transform", None)
         fingerprint = None if target is not None else storage.digest(fingerprint, repr(indices))
-    return MapStyleSource(dataset, indices, name, fingerprint, classes)
+    return MapStyleSource(dataset, indices, name, fingerprint, classes, left_out)
+
+
+def _unchanged(*values: Any, **named: Any) -> Any:
+    """Stand for a transform however it is called: ``(image)``, ``(image, label)`` or, as albumentations, by name."""
+    if named:
+        return named
+    return values[0] if len(values) == 1 else values
 
 
 def _is_folder(dataset: Any) -> bool:
-    samples = getattr(dataset, "samples", None)
+    """Tell whether the items are the image files in ``samples``, read by no code of the user's."""
+    if not isinstance(getattr(dataset, "samples", None), list) or not hasattr(dataset, "loader"):
+        return False
+    from torchvision.datasets.folder import DatasetFolder, default_loader
+
     return (
-        hasattr(dataset, "loader")
-        and isinstance(samples, list)
-        and bool(samples)
-        and isinstance(samples[0], (tuple, list))
-        and len(samples[0]) == 2
-        and isinstance(samples[0][0], (str, os.PathLike))
+        isinstance(dataset, DatasetFolder)
+        and type(dataset).__getitem__ is DatasetFolder.__getitem__
+        and dataset.loader is default_loader
     )
 
 
@@ -97,9 +112,13 @@ def _fingerprint(dataset: Any) -> str | None:
     if _is_folder(dataset):
         listing = []
         for path, label in dataset.samples:
-            status = os.stat(path)  # noqa: PTH116
-            listing.append(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\0{label}\n")
-        return storage.digest("samples", "".join(listing))
+            try:
+                status = os.stat(path)  # noqa: PTH116
+                size, time = status.st_size, status.st_mtime_ns
+            except OSError:
+                size, time = -1, 0  # decoding says so
+            listing.append(f"{path}\0{size}\0{time}\0{label}\n")
+        return storage.digest("samples", "".join(listing).encode(errors="surrogatepass"))
     data, targets = getattr(dataset, "data", None), getattr(dataset, "targets", None)
     if data is None or targets is None:
         return None

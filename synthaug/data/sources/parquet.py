@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from synthaug import storage
-from synthaug.data.sources.base import Broken, Problem, Row, Source
+from synthaug.data.sources.base import Broken, Problem, Row, Source, shown_as
 from synthaug.data.sources.selection import choose_split, split_in_path
 from synthaug.data.sources.tables import Columns, features_of, integer_labels, is_text, table_rows, text_classes
 from synthaug.errors import DataError
@@ -69,7 +69,7 @@ def from_files(
     Raises:
         DataError: If a file lacks a column, none can be read, or the split is not there.
     """
-    everything = [(path.relative_to(root).as_posix(), path) for path in files]
+    everything = [(shown_as(path.relative_to(root).as_posix()), path) for path in files]
     name = files[0].stem if len(files) == 1 else root.resolve().name
     chosen = everything
     splits: dict[str, list[tuple[str, Path]]] = {}
@@ -95,7 +95,7 @@ def from_files(
     for shown, path in chosen:
         try:
             metadata, own = pq.read_metadata(path), pq.read_schema(path)
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeEncodeError) as error:  # the last: pyarrow wants names in UTF-8
             problems.append(Problem(shown, f"not a readable Parquet file ({error})"))
             continue
         if schema is None:
@@ -146,7 +146,7 @@ def _distinct(files: Sequence[Path], column: str) -> list[object]:
     for path in files:
         try:
             found.update(pq.read_table(path, columns=[column]).column(0).unique().to_pylist())
-        except (pa.ArrowException, OSError, IndexError):
+        except (pa.ArrowException, OSError, IndexError, UnicodeEncodeError):
             continue  # a damaged file, or one of another table: reading its images says so
     return list(found)
 

@@ -108,7 +108,7 @@ def evaluate(
     for name, value, least in (("seeds", seeds, 0), ("steps", steps, 1)):
         if value < least:
             raise ConfigError(f"{name}: expected {least} or more, but got {value!r}.")
-    check_seed(seed)
+    seed = check_seed(seed)
     require_torchmetrics()
     target = Path(out).expanduser()
     output_folder(target, overwrite=overwrite, what="evaluate", contents=_CONTENTS)

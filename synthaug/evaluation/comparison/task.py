@@ -10,7 +10,7 @@ import numpy as np
 
 from synthaug.config import Config
 from synthaug.data import ImageDataset
-from synthaug.storage import canonical_json, new_directory, read_json, write_json
+from synthaug.storage import Contents, canonical_json, new_directory, read_json, write_json
 
 TASK, TRAINING, RESULT, FAILURE = "task.json", "training.json", "result.json", "failure.json"
 GRID, GENERATOR = "samples.png", "generator"
@@ -77,7 +77,8 @@ def settings_text(settings: dict[str, Any]) -> str:
 
 def store_data(data: ImageDataset, folder: Path) -> None:
     """Write a dataset as plain arrays, for the runs' processes to map."""
-    with new_directory(folder, overwrite=True) as partial:
+    contents = Contents("data", ("data.json",), ("images.npy", "labels.npy"))
+    with new_directory(folder, overwrite=True, what="compare", contents=contents) as partial:
         np.save(partial / "images.npy", data.images)
         np.save(partial / "labels.npy", data.labels)
         write_json(partial / "data.json", {"name": data.name, "classes": list(data.classes), "digest": data.digest})

@@ -4,6 +4,8 @@ Two signs are added up. An image that the decoder cannot make is rebuilt badly: 
 what is usual there. An image that it can make, but that is unlike the normal ones, has an unusual code: Mahalanobis
 distance of the code. Both are logarithms standardised on normal images kept out of training, so that neither counts
 more for being larger. ``benchmarks.latent.anomalies`` measures their sum beside each alone.
+
+The threshold comes from normal images that the generator has not seen; `synthaug.latent.anomalies.unseen` checks that.
 """
 
 from __future__ import annotations
@@ -22,9 +24,9 @@ from synthaug.data import ImageDataset
 from synthaug.devices import resolve_device
 from synthaug.errors import ConfigError, DataError
 from synthaug.generators import Generator
+from synthaug.latent.anomalies.unseen import as_normal, check_calibration, check_disjoint, check_held_out
 from synthaug.latent.inputs import ImagesLike, as_generator, read_images, read_labelled, require_encoder
 
-_NORMAL = "normal"
 _USUAL = 1e-3  # of squared pixels from 0 to 1: keeps ever-black rims from shouting over the rest
 _MOST_FITTED = 5000
 _BLOCK = 1024
@@ -35,11 +37,13 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # sci
     """Scores how normal images are, in the manner of scikit-learn's outlier detectors.
 
     Args:
-        generator: A trained generator of normal images, or its folder; left out, `fit` trains one.
+        generator: A trained generator of normal images, or its folder. It must not have seen the images that set the
+            threshold: see `fit`. Left out, `fit` trains one, and sees to that.
         family: Family to train: vae, autoencoder, vaegan; any with an encoder.
         steps: Optimiser steps of that training.
         false_positive_rate: Share of normal images that `predict` may call anomalies.
-        held_out: Share of the normal images that is kept out of training, for the threshold.
+        held_out: Share of the normal images that is kept out of training, for the threshold; of no effect where `fit`
+            gets images for it.
         smoothing: Standard deviation of the Gaussian that smooths heat maps, in pixels.
         seed: Of the training and of what is held out.
         settings: Other settings of the training or the family, as `synthaug.fit` takes them (``latent_dim``, …).
@@ -47,7 +51,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # sci
     Attributes:
         generator_: The generator.
         offset_: The threshold: images with lower scores are anomalies.
-        held_out_scores_: Scores of the held-out normal images, ascending.
+        held_out_scores_: Scores of the normal images that set the threshold, ascending.
 
     Example:
         >>> detector = AnomalyDetector(family="vae", steps=500).fit(normal)  # doctest: +SKIP
@@ -76,35 +80,48 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         self.seed = seed
         self.settings = settings
 
-    def fit(self, X: ImagesLike, y: Any = None) -> Self:
+    def fit(self, X: ImagesLike, y: Any = None, *, calibration: ImagesLike | None = None) -> Self:
         """Learn what is normal.
+
+        A given generator has usually been trained on all normal images there are, and then none of them can set the
+        threshold: give ``calibration``. Without it, the generator must have been trained on what is kept of ``X``, as
+        one is that a detector has trained with the same images, ``seed`` and ``held_out``.
 
         Args:
             X: Normal images only: an `ImageDataset`, or uint8 (N, H, W), (N, H, W, C) or (N, C, H, W) tensors. With a
                 generator of several classes, the labels of the dataset are used.
             y: Ignored.
+            calibration: Other normal images, in the same forms, that the generator has not seen: they set the
+                threshold, and no part of ``X`` is held out.
 
         Raises:
             ConfigError: If the generator has no encoder, or a parameter is out of range.
-            DataError: If there are too few images to hold some out.
+            DataError: If there are too few images for the threshold, or the generator was trained on them.
+
+        Warns:
+            DataWarning: If a given generator's provenance does not tell whether it has seen the held-out images, or if
+                some images of ``calibration`` are in ``X`` too.
         """
         self._check()
-        labelled = isinstance(X, ImageDataset)
-        data = X if isinstance(X, ImageDataset) else ImageDataset.from_arrays(X, np.zeros(len(X), np.int64))
-        number, least = round(self.held_out * len(data)), int(np.ceil(1 / self.false_positive_rate)) - 1
-        if number < max(least, _LEAST_HELD_OUT):
-            raise DataError(
-                f"expected at least {max(least, _LEAST_HELD_OUT)} held-out normal images for a threshold of "
-                f"false_positive_rate={self.false_positive_rate:g}, but {self.held_out:g} of {len(data)} are {number}. "
-                "Give more images or a larger held_out."
-            )
-        kept, held_out = data.split(1 - self.held_out, seed=self.seed)
+        data = _as_dataset(X)
+        if calibration is None:
+            number = round(self.held_out * len(data))
+            self._check_number(number, f"{self.held_out:g} of {len(data)} are", "images or a larger held_out")
+            kept, held_out = data.split(1 - self.held_out, seed=self.seed)
+        else:
+            kept, held_out = data, _as_dataset(calibration)
+            self._check_number(len(held_out), "calibration has", "of them")
+            check_disjoint(kept, held_out)
         if self.generator is None:
             self.generator_ = self._train(kept)
         else:
             self.generator_ = as_generator(self.generator)
             require_encoder(self.generator_, "scoring images")
-        self._calibrate(kept, held_out, labelled)
+            if calibration is None:
+                check_held_out(self.generator_, data, kept)
+            else:
+                check_calibration(self.generator_, held_out)
+        self._calibrate(kept, held_out, labelled=isinstance(X, ImageDataset))
         self.offset_ = self.threshold_for(self.false_positive_rate)
         return self
 
@@ -153,8 +170,10 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # sci
     def threshold_for(self, false_positive_rate: float) -> float:
         """Return the score below which normal images fall with at most the given probability.
 
-        The k-th lowest of n held-out scores, where k = ⌊rate · (n + 1)⌋: a new normal image falls below it with
-        probability k / (n + 1), whatever the scores' distribution.
+        The k-th lowest of n held-out scores, where k = ⌊rate · (n + 1)⌋: a new normal image of the same kind falls
+        below it with a probability of about k / (n + 1), less where n is a dozen, whatever the scores' distribution,
+        as long as the n images were as new to the generator as it is. That is the mean over draws of the n images:
+        with one draw of 100 and a rate of 5 %, two detectors in three flag between 3 and 7 %.
 
         Raises:
             ConfigError: If the rate is not between 0 and 1, or too small for so few held-out images.
@@ -177,6 +196,15 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         if self.smoothing < 0:
             raise ConfigError(f"smoothing: expected pixels, 0 or more, but got {self.smoothing!r}.")
 
+    def _check_number(self, number: int, came: str, more: str) -> None:
+        """Check that a number of images suffices for the threshold."""
+        least = max(int(np.ceil(1 / self.false_positive_rate)) - 1, _LEAST_HELD_OUT)
+        if number < least:
+            raise DataError(
+                f"expected at least {least} held-out normal images for a threshold of "
+                f"false_positive_rate={self.false_positive_rate:g}, but {came} {number}. Give more {more}."
+            )
+
     def _train(self, data: ImageDataset) -> Generator:
         from synthaug.generators import family_class
         from synthaug.training import fit
@@ -185,10 +213,9 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # sci
             raise ConfigError(
                 f"family: expected one with an encoder, such as vae or autoencoder, but got {self.family!r}."
             )
-        # What is normal need not be told apart, and labels of test images are not known.
-        alone = ImageDataset.from_arrays(data.images, np.zeros(len(data), np.int64), [_NORMAL], name=data.name)
         options: dict[str, Any] = {"progress": False, "checkpoint_every": 0, "preview_every": 0}
-        generator = fit(alone, self.family, steps=self.steps, seed=self.seed, **options | dict(self.settings or {}))
+        options |= self.settings or {}
+        generator = fit(as_normal(data), self.family, steps=self.steps, seed=self.seed, **options)
         return generator.to(resolve_device())
 
     def _calibrate(self, kept: ImageDataset, held_out: ImageDataset, labelled: bool) -> None:
@@ -255,6 +282,12 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # sci
             codes, _ = self.generator_.encode_images(images[part], labels[part])
             rebuilt = self.generator_.decode_codes(codes, labels[part])
             yield part, codes, np.square((images[part].astype(np.float32) - rebuilt) / 255)
+
+
+def _as_dataset(images: ImagesLike) -> ImageDataset:
+    if isinstance(images, ImageDataset):
+        return images
+    return ImageDataset.from_arrays(images, np.zeros(len(images), np.int64))
 
 
 def standardised_by_the_others(values: NDArray[np.float64]) -> NDArray[np.float64]:

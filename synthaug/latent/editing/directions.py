@@ -43,20 +43,33 @@ class Direction:
 
     @staticmethod
     def digest_of(gen: Generator) -> str:
-        """Return the digest of a generator under its family's standard sampling settings, which move no codes."""
-        return gen.with_sampling(**gen.sampling_class().to_dict()).digest
+        """Return the digest of a generator, whatever the sampling settings that only draw codes.
+
+        Such as the temperature. A family marks its own in its file with ``metadata={"draws_only": True}``, such as the
+        prior; all others, such as the steps of diffusion, may decide which code an image has.
+        """
+        standard = gen.sampling_class()
+        drawing = {
+            field.name: getattr(standard, field.name)
+            for field in dataclasses.fields(standard)
+            if field.metadata.get("draws_only")
+        }
+        copy = gen.with_sampling()
+        copy.sampling = gen.sampling.replace(**drawing)  # what a family refuses to draw with is not drawn with here
+        return copy.digest
 
     def require(self, gen: Generator, digest: str | None = None) -> None:
         """Check that the direction belongs to a generator, whose `digest_of` may be known already.
 
         Raises:
-            ConfigError: If it was found with another one.
+            ConfigError: If it was found with another one, or under other sampling settings that move codes.
         """
         expected = digest or self.digest_of(gen)
         if self.generator != expected or self.vector.shape != (gen.latent_size,):
             raise ConfigError(
                 f"direction {self.name!r} belongs to generator {self.generator[:12]}…, but this is {expected[:12]}…: "
-                "codes of another generator mean other things. Find the direction again with this one."
+                "codes of another generator, or of one that encodes with other settings (steps, guidance), mean other "
+                "things. Find the direction again with this one."
             )
 
     def summary(self) -> str:

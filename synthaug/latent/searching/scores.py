@@ -41,7 +41,7 @@ Constraint = Callable[[Tensor, Tensor], Tensor]
 
 
 class TrainedClassifier(Protocol):
-    """What a `synthaug.evaluation.Classifier` has."""
+    """What a `synthaug.classifiers.Classifier` has."""
 
     model: nn.Module
 
@@ -56,7 +56,7 @@ def class_logits(classifier: TrainedClassifier | nn.Module) -> Callable[[Tensor]
     """Return the function from images in [-1, 1] to logits (B, K); the classifier is set to evaluation mode.
 
     Args:
-        classifier: A `synthaug.evaluation.Classifier`, or a module that takes images in [-1, 1].
+        classifier: A `synthaug.classifiers.Classifier`, or a module that takes images in [-1, 1].
     """
     if isinstance(classifier, nn.Module):
         return _of_module(classifier.eval())
@@ -85,7 +85,7 @@ def classifier_uncertainty(
     """Make the score of how unsure a classifier is.
 
     Args:
-        classifier: A `synthaug.evaluation.Classifier`, or a module from images in [-1, 1] to logits.
+        classifier: A `synthaug.classifiers.Classifier`, or a module from images in [-1, 1] to logits.
         kind: ``"margin"`` (Scheffer et al. 2001), as the log-odds of the second most likely class against the most
             likely one: 0 on the boundary between them, and lower the surer the classifier is. Unlike probabilities
             it does not level off where the classifier is sure, so that a gradient leads out of there. ``"entropy"``:

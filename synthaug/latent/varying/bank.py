@@ -75,7 +75,7 @@ def variation_bank(
     """
     variation = Variation(strength, keep_residual)
     check_number(per_image, "per_image")
-    check_sample_seed(seed)
+    seed = check_sample_seed(seed)
     gen = as_generator(gen, device)
     require_encoder(gen, "varying images")
     images = data if isinstance(data, ImageDataset) else load_source(data, gen, split)

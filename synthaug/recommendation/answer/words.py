@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from synthaug.evaluation.statistics import PairedDifference
+from synthaug.generators import family_class
 from synthaug.recommendation.candidates.space import Candidate, ClassSets
 from synthaug.recommendation.measuring.confirmation import LEAST_SEEDS
 
-_FAMILIES = {"vae": "VAE", "gan": "GAN", "vaegan": "VAE-GAN"}
 _FEW = 3
 """Fewer candidates than this say nothing about samples in general."""
 
@@ -31,7 +31,7 @@ def what_to_do(candidate: Candidate, sets: ClassSets) -> str:
         >>> what_to_do(Candidate(ratio=1, curated=True, classes="rarest"), ClassSets(("boot", "bag"), None))
         'add 1× curated VAE samples to the two rarest classes (boot, bag)'
     """
-    kind = _FAMILIES.get(candidate.family, candidate.family)
+    kind = family_class(candidate.family).title
     samples = f"{candidate.ratio:g}× {'curated ' if candidate.curated else ''}{kind} samples"
     if candidate.conditioning == "per_class":
         samples += " (one model a class)"

@@ -12,7 +12,8 @@ import numpy as np
 from synthaug.curation.pipeline import FittedCuration
 from synthaug.data import ImageDataset
 from synthaug.errors import DivergenceError
-from synthaug.generators import Generator, load, save
+from synthaug.generators import Generator, family_class, load, save
+from synthaug.generators.folder import GENERATOR
 from synthaug.labels import class_index
 from synthaug.recommendation.bookkeeping.journal import Journal, Task
 from synthaug.recommendation.candidates.curating import draw_curated, fit_curation
@@ -21,8 +22,6 @@ from synthaug.sampling import SampleBank
 from synthaug.storage import new_directory
 from synthaug.training import fit
 
-_MOST_STEPS = {"diffusion": 4000}
-_USUAL_MOST_STEPS = 2000
 _KEPT_BYTES = 512 << 20
 
 
@@ -130,7 +129,7 @@ class GeneratorMaker:
     def publish(self, data: ImageDataset, candidate: Candidate, folder: Path) -> None:
         """Write the generator of the candidate, trained on ``data``."""
         generator = self.generator(data, candidate)
-        with new_directory(folder, overwrite=True, what="generator") as temporary:
+        with new_directory(folder, overwrite=True, what="generator", contents=GENERATOR) as temporary:
             save(generator, temporary)
 
     def _task(self, part: ImageDataset, arm: Arm) -> Task:
@@ -138,7 +137,7 @@ class GeneratorMaker:
         return {"data": part.digest, "seed": self.seed, "steps": self.steps, "settings": settings, **arm.to_dict()}
 
     def _train(self, part: ImageDataset, arm: Arm, folder: Path) -> dict[str, Any]:
-        most = self.steps or self._steps.get(arm) or _MOST_STEPS.get(arm.family, _USUAL_MOST_STEPS)
+        most = self.steps or self._steps.get(arm) or family_class(arm.family).most_steps
         # Later trainings take as many steps as the first; twice its time is the limit should the machine be busy.
         limit = None if self.steps else (2 if arm in self._steps else 1) * self.seconds_each / 60
         settings = {"steps": most, "minutes": limit} | self._task(part, arm)["settings"]
@@ -166,7 +165,7 @@ class GeneratorMaker:
 
 def small_images(part: ImageDataset, family: str) -> dict[str, Any]:
     """Return settings that suit images of 16 pixels or less; others take the family's own."""
-    return {"width": 32, "batch_size": 32} if family == "vae" and max(part.image_shape[1:]) <= 16 else {}
+    return dict(family_class(family).small_image_settings) if max(part.image_shape[1:]) <= 16 else {}
 
 
 def samples_per_class(ratio: float, images: int, classes: int) -> int:

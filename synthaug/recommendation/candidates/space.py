@@ -11,6 +11,7 @@ import numpy as np
 
 from synthaug.classifiers.policy import Policy
 from synthaug.config import Config
+from synthaug.generators import family_class
 
 RATIOS = (0.25, 0.5, 1.0, 2.0, 4.0)
 """Samples for each real image; 0, real images alone, is always in the race beside these."""
@@ -93,9 +94,8 @@ class Candidate(Config):
 
 def sampling_widths(family: str) -> tuple[str, ...]:
     """Return the family's own sampling, a narrower one, and a wider or guided one."""
-    return (
-        ("", "guidance=2", "temperature=0.8") if family == "diffusion" else ("", "temperature=0.7", "temperature=1.3")
-    )
+    guided = "guidance" in family_class(family).sampling_class.field_names()
+    return ("", "guidance=2", "temperature=0.8") if guided else ("", "temperature=0.7", "temperature=1.3")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -29,7 +29,7 @@ AUGMENTATIONS = (
     "flip+affine+contrast",
 )
 LEARNING_RATES = (3e-3, 1e-3, 6e-3)
-PRETRAINED_LEARNING_RATES = (3e-4, 1e-4)
+PRETRAINED_LEARNING_RATES = (3e-4, 1e-3)
 
 _AUGMENTATIONS_SHARE = 0.6
 """Of the runs; the rest is for learning rates and the drawing of classes, under the best augmentation."""

@@ -1,0 +1,218 @@
+"""Other libraries' generators behind one function, with stand-ins for the libraries, which tests do not install.
+
+The stand-ins show what is asked of the libraries; whether these still take it, only the libraries can tell.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # benchmarks are run from the checkout, not installed
+
+from benchmarks.peers import peer_samples
+from synthaug.data import ImageDataset
+from synthaug.errors import ConfigError
+
+MINUTES = 0.002
+
+
+def levels(numbers: tuple[int, ...] = (65, 1), shape: tuple[int, ...] = (6, 5, 3)) -> ImageDataset:
+    """Images all of one level: 100 in the first class, 200 in the second, and so on."""
+    labels = np.repeat(np.arange(len(numbers)), numbers)
+    images = np.broadcast_to((100 * (1 + labels)).astype(np.uint8)[:, None, None, None], (len(labels), *shape))
+    return ImageDataset.from_arrays(images.copy(), labels, [f"class {label}" for label in range(len(numbers))])
+
+
+@pytest.fixture(autouse=True)
+def _processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+
+def install(monkeypatch: pytest.MonkeyPatch, name: str, **values: Any) -> None:
+    """Put a module in place of one that may not be there, with the packages that it is in."""
+    parts = name.split(".")
+    for end in range(1, len(parts)):
+        package = ".".join(parts[:end])
+        if package not in sys.modules:
+            monkeypatch.setitem(sys.modules, package, ModuleType(package))
+    module = ModuleType(name)
+    vars(module).update(values)
+    monkeypatch.setitem(sys.modules, name, module)
+
+
+class Model(nn.Module):
+    """Learns a level; remembers the batches it has seen."""
+
+    def __init__(self, config: Any, *networks: Any) -> None:
+        super().__init__()
+        self.config, self.networks = config, networks
+        self.level = nn.Parameter(torch.zeros(()))
+        self.seen: list[Tensor] = []
+        self.updated = False
+
+    def forward(self, batch: dict[str, Tensor]) -> Any:
+        assert self.training
+        self.seen.append(batch["data"])
+        return SimpleNamespace(loss=(self.level - batch["data"]).square().mean())
+
+    def update(self) -> None:
+        self.updated = True
+
+
+class Sampler:
+    """Draws samples of the level of the images that a model has seen, a little above 1 or below 0 now and then."""
+
+    drawn_from: list[Model]
+
+    def __init__(self, model: Model, config: Any) -> None:
+        assert not model.training
+        self.model, self.config, self.fitted = model, config, None
+        self.drawn_from.append(model)
+
+    def fit(self, images: Tensor) -> None:
+        self.fitted = images
+
+    def sample(self, num_samples: int, batch_size: int) -> Tensor:
+        samples = torch.full((num_samples, *self.model.config.input_dim), float(self.model.seen[0].mean()))
+        samples[0, :, 0, 0], samples[0, :, 0, 1] = -0.1, 1.1
+        return samples
+
+
+@pytest.fixture
+def pythae(monkeypatch: pytest.MonkeyPatch) -> list[Model]:
+    """A stand-in for pythae; the models, in the order in which they were drawn from."""
+
+    class Own(Sampler):
+        drawn_from: list[Model] = []  # noqa: RUF012
+
+    install(
+        monkeypatch, "pythae.models", VAE=Model, VAEConfig=SimpleNamespace, RHVAE=Model, RHVAEConfig=SimpleNamespace
+    )
+    install(
+        monkeypatch,
+        "pythae.samplers",
+        GaussianMixtureSampler=Own,
+        GaussianMixtureSamplerConfig=SimpleNamespace,
+        RHVAESampler=Own,
+        RHVAESamplerConfig=SimpleNamespace,
+    )
+    install(
+        monkeypatch,
+        "pythae.models.nn.benchmarks.mnist",
+        Encoder_Conv_VAE_MNIST=lambda sizes: ("encoder", sizes.input_dim, sizes.latent_dim),
+        Decoder_Conv_AE_MNIST=lambda sizes: ("decoder", sizes.input_dim, sizes.latent_dim),
+    )
+    return Own.drawn_from
+
+
+@pytest.mark.parametrize("name", ["pythae-vae", "pythae-rhvae"])
+def test_pythae_has_a_model_a_class_that_sees_its_images_alone(name: str, pythae: list[Model]) -> None:
+    images, labels = peer_samples(name, levels(), per_class=3, seed=0, minutes=MINUTES)
+    assert labels.tolist() == [0, 0, 0, 1, 1, 1]
+    assert (images.dtype, images.shape) == (np.uint8, (6, 6, 5, 3))
+    assert images[:, 1].reshape(6, -1).tolist() == [[100] * 15] * 3 + [[200] * 15] * 3
+    assert images[[0, 3], 0, :2].tolist() == [[[0] * 3, [255] * 3]] * 2  # cut off, not wrapped
+    assert len(pythae) == 2
+    for model, level in zip(pythae, (100, 200), strict=True):
+        batches = model.seen
+        assert all(torch.equal(batch, torch.full_like(batch, level / 255)) for batch in batches)
+        assert {batch.shape[1:] for batch in batches} == {(3, 6, 5)}
+        assert min(map(len, batches)) >= 2  # batch norm takes no single image: 65 are 64 and one, and one is doubled
+        assert max(map(len, batches)) <= 64
+        assert model.updated == (name == "pythae-rhvae")
+
+
+def test_pythae_has_convolutions_for_grey_images_of_28_pixels(pythae: list[Model]) -> None:
+    peer_samples("pythae-vae", levels((2,), (28, 28, 1)), 1, seed=0, minutes=MINUTES, latent_dim=5)
+    peer_samples("pythae-vae", levels((2,), (28, 28, 3)), 1, seed=0, minutes=MINUTES, latent_dim=5)
+    grey, colour = pythae
+    assert grey.networks == (("encoder", (1, 28, 28), 5), ("decoder", (1, 28, 28), 5))
+    assert colour.networks == ()
+    assert colour.config.latent_dim == 5
+
+
+def test_a_mixture_has_fewer_components_than_images(monkeypatch: pytest.MonkeyPatch, pythae: list[Model]) -> None:
+    asked = []
+
+    def config(n_components: int) -> None:
+        asked.append(n_components)
+
+    monkeypatch.setattr(sys.modules["pythae.samplers"], "GaussianMixtureSamplerConfig", config)
+    peer_samples("pythae-vae", levels((1, 6, 40)), 1, seed=0, minutes=MINUTES)
+    assert asked == [1, 3, 10]
+
+
+class Diffusion(nn.Module):
+    """Learns nothing; a sample has its class as its level, and pixels of padding are white."""
+
+    made: list[Diffusion]
+
+    def __init__(self, network: nn.Module, image_size: int, sampling_timesteps: int) -> None:
+        super().__init__()
+        self.network, self.side = network, image_size
+        self.weight = nn.Parameter(torch.zeros(()))
+        self.batches: list[tuple[Tensor, Tensor]] = []
+        self.sampled: list[int] = []
+        self.made.append(self)
+
+    def forward(self, images: Tensor, classes: Tensor) -> Tensor:
+        self.batches.append((images, classes))
+        return (self.weight - images).square().mean()
+
+    def sample(self, classes: Tensor, cond_scale: float) -> Tensor:
+        assert not self.training
+        self.made[0].sampled.append(len(classes))
+        samples = ((classes + 1) * 100 / 255).float()[:, None, None, None].repeat(1, 3, self.side, self.side)
+        samples[:, :, 6:], samples[..., 5:] = 1, 1
+        return samples
+
+
+def test_ddpm_sees_padded_images_with_their_classes_and_gives_them_back_without_padding(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Own(Diffusion):
+        made: list[Diffusion] = []  # noqa: RUF012
+
+        def __deepcopy__(self, memo: Any) -> Own:
+            return Own(self.network, self.side, 0)
+
+    def unet(dim: int, num_classes: int, dim_mults: tuple[int, ...], channels: int) -> nn.Module:
+        assert (dim, num_classes, channels) == (8, 2, 3)
+        return nn.Identity()
+
+    install(monkeypatch, "denoising_diffusion_pytorch.classifier_free_guidance", GaussianDiffusion=Own, Unet=unet)
+    images, labels = peer_samples("ddpm", levels(), per_class=70, seed=0, minutes=MINUTES, width=8)
+    assert labels.tolist() == [0] * 70 + [1] * 70
+    assert (images.dtype, images.shape) == (np.uint8, (140, 6, 5, 3))
+    assert [np.unique(images[labels == label]).tolist() for label in (0, 1)] == [[100], [200]]
+    model = Own.made[0]
+    assert sum(model.sampled) == 140
+    assert model.batches
+    for batch, classes in model.batches:
+        assert batch.shape[1:] == (3, 8, 8)  # a multiple of four
+        assert torch.allclose(batch, ((classes + 1) * 100 / 255)[:, None, None, None].expand_as(batch))
+
+
+def test_an_unknown_peer_is_refused_with_the_nearest() -> None:
+    with pytest.raises(ConfigError, match="Did you mean 'pythae-rhvae'"):
+        peer_samples("pythae-rvae", levels(), 1, seed=0)
+
+
+def test_peers_do_not_train_where_the_others_have_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with pytest.raises(ConfigError, match="CUDA_VISIBLE_DEVICES="):
+        peer_samples("ddpm", levels(), 1, seed=0)
+
+
+def test_torch_draws_on_as_if_no_peer_had_been_trained(pythae: list[Model]) -> None:
+    state = torch.get_rng_state()
+    peer_samples("pythae-vae", levels((2,)), 1, seed=0, minutes=MINUTES)
+    assert torch.equal(torch.get_rng_state(), state)
