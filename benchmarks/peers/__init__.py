@@ -3,8 +3,7 @@
 ===================  ===============================================================================================
 peer                 what it is
 ===================  ===============================================================================================
-pythae-vae           pythae's VAE (its convolutional networks where images are 28×28 grey, its own default elsewhere),
-                     one a class, with its Gaussian mixture sampler
+pythae-vae           pythae's VAE, one a class, with its Gaussian mixture sampler
 pythae-rhvae         pythae's geometry-aware RHVAE (Chadebec et al. 2022), one a class, with its manifold sampler
 ddpm                 denoising-diffusion-pytorch's class-conditional U-Net with classifier-free guidance
 ===================  ===============================================================================================

@@ -1,9 +1,12 @@
-"""pythae's models, one a class: trained by plain Adam within a time, sampled by pythae's own samplers."""
+"""pythae's models, one a class: trained by plain Adam within a time, sampled by pythae's own samplers.
+
+Their networks are pythae's default ones, fully connected. Of its convolutional ones for 28×28 pixels a processor makes
+37 steps in the time in which it makes 5,333 of these, and draws chequerboards.
+"""
 
 from __future__ import annotations
 
 import time
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -31,7 +34,7 @@ def vae_samples(
         return samples
 
     def make(shape: tuple[int, int, int]) -> Any:
-        return VAE(VAEConfig(input_dim=shape, latent_dim=latent_dim), *_networks(shape, latent_dim))
+        return VAE(VAEConfig(input_dim=shape, latent_dim=latent_dim))
 
     return _each_class(train, seconds, make, draw, seed)
 
@@ -50,20 +53,9 @@ def rhvae_samples(
         return samples
 
     def make(shape: tuple[int, int, int]) -> Any:
-        config = RHVAEConfig(input_dim=shape, latent_dim=latent_dim, n_lf=1)
-        return RHVAE(config, *_networks(shape, latent_dim))
+        return RHVAE(RHVAEConfig(input_dim=shape, latent_dim=latent_dim, n_lf=1))
 
     return _each_class(train, seconds, make, draw, seed)
-
-
-def _networks(shape: tuple[int, int, int], latent_dim: int) -> tuple[Any, ...]:
-    """Return pythae's convolutional networks where it has some for this shape; else nothing, for its default."""
-    if shape != (1, 28, 28):
-        return ()
-    from pythae.models.nn.benchmarks.mnist import Decoder_Conv_AE_MNIST, Encoder_Conv_VAE_MNIST
-
-    sizes = SimpleNamespace(input_dim=shape, latent_dim=latent_dim)
-    return Encoder_Conv_VAE_MNIST(sizes), Decoder_Conv_AE_MNIST(sizes)
 
 
 def _each_class(train: ImageDataset, seconds: float, make: Any, draw: Any, seed: int) -> NDArray[np.uint8]:

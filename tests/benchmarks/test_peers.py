@@ -104,12 +104,6 @@ def pythae(monkeypatch: pytest.MonkeyPatch) -> list[Model]:
         RHVAESampler=Own,
         RHVAESamplerConfig=SimpleNamespace,
     )
-    install(
-        monkeypatch,
-        "pythae.models.nn.benchmarks.mnist",
-        Encoder_Conv_VAE_MNIST=lambda sizes: ("encoder", sizes.input_dim, sizes.latent_dim),
-        Decoder_Conv_AE_MNIST=lambda sizes: ("decoder", sizes.input_dim, sizes.latent_dim),
-    )
     return Own.drawn_from
 
 
@@ -130,13 +124,11 @@ def test_pythae_has_a_model_a_class_that_sees_its_images_alone(name: str, pythae
         assert model.updated == (name == "pythae-rhvae")
 
 
-def test_pythae_has_convolutions_for_grey_images_of_28_pixels(pythae: list[Model]) -> None:
+def test_pythae_has_its_default_networks_whatever_the_shape(pythae: list[Model]) -> None:
+    """Its convolutional ones draw chequerboards after the few steps that a processor makes in minutes."""
     peer_samples("pythae-vae", levels((2,), (28, 28, 1)), 1, seed=0, minutes=MINUTES, latent_dim=5)
-    peer_samples("pythae-vae", levels((2,), (28, 28, 3)), 1, seed=0, minutes=MINUTES, latent_dim=5)
-    grey, colour = pythae
-    assert grey.networks == (("encoder", (1, 28, 28), 5), ("decoder", (1, 28, 28), 5))
-    assert colour.networks == ()
-    assert colour.config.latent_dim == 5
+    assert pythae[0].networks == ()
+    assert pythae[0].config.latent_dim == 5
 
 
 def test_a_mixture_has_fewer_components_than_images(monkeypatch: pytest.MonkeyPatch, pythae: list[Model]) -> None:

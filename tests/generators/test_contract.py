@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from synthaug.errors import ConfigError, DataError, FormatError, LabelError
-from synthaug.generators import Generator, load, make_generator, save
+from synthaug.generators import Generator, family_class, load, make_generator, save
+from synthaug.training.fitting import split_settings
 
 CLASSES = ["cat", "dog", "../bird"]
 
@@ -158,6 +159,13 @@ def test_sampling_settings_are_part_of_the_name(generator: Generator, tmp_path: 
         generator.with_sampling(temprature=0.3)
 
 
+def test_what_a_family_says_of_itself_can_be_used(family: str) -> None:
+    cls = family_class(family)
+    assert cls.title
+    assert cls.most_steps > 0
+    split_settings(family, dict(cls.small_image_settings))
+
+
 def test_narrow_sampling_varies_less(family: str, tiny: dict[str, object]) -> None:
     generator = make(family, tiny)
     spread = [generator.with_sampling(temperature=t).sample({"cat": 32}).float().std(0).mean() for t in (0.1, 1.0)]
@@ -192,7 +200,7 @@ def test_wrong_codes_images_and_labels_are_refused(generator: Generator) -> None
 
 def test_codes_of_images_do_not_depend_on_their_neighbours(generator: Generator) -> None:
     if not generator.has_encoder:
-        return
+        pytest.skip("no encoder")
     images = np.random.default_rng(0).integers(0, 256, (70, 10, 12, 1), dtype=np.uint8)
     labels = np.arange(70) % 3
     means, variances = generator.encode_images(images, labels)
