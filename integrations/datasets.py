@@ -27,10 +27,9 @@ from synthaug.errors import FormatError, OutputExistsError
 from synthaug.generators import CHUNK, Generator, load
 from synthaug.images import encode_pngs
 from synthaug.labels import ClassKey
-from synthaug.sampling.partial import MANIFEST
 from synthaug.sampling.plan import plan_samples
 from synthaug.seeds import check_sample_seed
-from synthaug.storage import canonical_json, digest
+from synthaug.storage import MANIFEST, canonical_json, digest
 
 from ._dataset_join import SOURCES, add_synthetic
 

@@ -170,6 +170,11 @@ class ImageDataset:
         return storage.digest(self._stored.digest, "rows", rows, storage.canonical_json(self._kept))
 
     @property
+    def source_digest(self) -> str:
+        """The digest of the whole dataset that the images were chosen from; `digest` where they are all of it."""
+        return self._stored.digest
+
+    @property
     def image_shape(self) -> tuple[int, int, int]:
         """(C, H, W)."""
         _, height, width, channels = self._stored.images.shape

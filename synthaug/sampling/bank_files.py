@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthaug.errors import FormatError
-from synthaug.sampling.partial import MANIFEST
-from synthaug.storage import Contents, new_file, partial_path, read_json, write_json
+from synthaug.storage import MANIFEST, METADATA, Contents, new_file, partial_path, read_json, write_json
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -26,7 +25,7 @@ SAMPLES = Contents(
     (HEADER, MANIFEST),
     (
         *(IMAGES, LABELS, TABLE, REJECTED, "rejected.png", "variations.png", "search.png"),
-        *("README.md", "metadata.parquet", "data*-of-*", f"*/{'[0-9]' * 5}-{'[0-9]' * 8}-s*.png", ".done", ".lock"),
+        *("README.md", METADATA, "data*-of-*", f"*/{'[0-9]' * 5}-{'[0-9]' * 8}-s*.png", ".done", ".lock"),
     ),
 )
 """What samples are written as, in whatever format. One with other names of files adds them here."""

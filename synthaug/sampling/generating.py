@@ -16,12 +16,12 @@ from synthaug.sampling.bank import SampleBank
 from synthaug.sampling.bank_files import SAMPLES
 from synthaug.sampling.decoding import decoded_blocks
 from synthaug.sampling.job import Block, Job, Shard
-from synthaug.sampling.partial import MANIFEST, JournaledFolder
+from synthaug.sampling.partial import JournaledFolder
 from synthaug.sampling.plan import plan_samples
 from synthaug.sampling.progress import sample_progress
 from synthaug.sampling.writers import Writer, writer_class
 from synthaug.seeds import check_sample_seed
-from synthaug.storage import output_folder, publish, read_json
+from synthaug.storage import MANIFEST, output_folder, publish, read_json
 
 if TYPE_CHECKING:
     from synthaug.data import ImageDataset

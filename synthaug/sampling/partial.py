@@ -9,10 +9,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from synthaug.errors import OutputExistsError
-from synthaug.storage import new_file, partial_path, read_json, write_json
+from synthaug.storage import MANIFEST, new_file, partial_path, read_json, write_json
 
-MANIFEST = ".synthaug.json"
-"""Stays in the output. Hidden, because readers of Parquet and image folders take every visible file for data."""
 _JOURNAL = ".done"
 _LOCK = ".lock"
 

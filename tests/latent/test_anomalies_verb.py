@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+import torch
 from typer.testing import CliRunner
 
 from synthaug.cli.app import app
@@ -22,7 +23,9 @@ def folders(tmp_path_factory):
         for number, (image, label) in enumerate(data):
             (root / name / data.classes[label]).mkdir(parents=True, exist_ok=True)
             image.save(root / name / data.classes[label] / f"{number}.png")
-    gen = make_generator("vae", ["4", "9"], (1, 8, 8), options={"width": 4, "latent_dim": 3, "components": 1})
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        gen = make_generator("vae", ["4", "9"], (1, 8, 8), options={"width": 4, "latent_dim": 3, "components": 1})
     loaded = ImageDataset.load(root / "seen", (8, 8), channels=1)
     gen.provenance = {"dataset": {"name": "seen", "digest": loaded.digest, "images": len(loaded)}}
     save(gen, root / "run")

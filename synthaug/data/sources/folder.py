@@ -12,8 +12,9 @@ from pathlib import Path
 from synthaug import storage
 from synthaug.data.sources.base import Problem, Row, Source
 from synthaug.data.sources.selection import canonical_split, choose_split
-from synthaug.data.sources.written import MANIFEST, METADATA, classes_of_folders, written_classes
+from synthaug.data.sources.written import classes_of_folders, written_classes
 from synthaug.errors import DataError, did_you_mean
+from synthaug.storage import MANIFEST, METADATA
 
 _IGNORED = {"__MACOSX", "Thumbs.db", "desktop.ini"}
 _ABOUT = {"README.md", METADATA, "metadata.csv", "metadata.jsonl"}

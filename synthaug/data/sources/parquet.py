@@ -17,7 +17,6 @@ from synthaug.errors import DataError
 _BATCH_BYTES = 1 << 23
 _SHOWN = 5
 _SUFFIXES = (".parquet", ".pq")
-_METADATA = "metadata.parquet"
 
 
 class ParquetSource(Source):
@@ -57,7 +56,7 @@ def files_under(folder: Path) -> list[Path]:
 
     Those that only tell of an image folder's files (``metadata.parquet``) are none.
     """
-    found = (path for suffix in _SUFFIXES for path in folder.rglob(f"*{suffix}") if path.name != _METADATA)
+    found = (path for suffix in _SUFFIXES for path in folder.rglob(f"*{suffix}") if path.name != storage.METADATA)
     return sorted(path for path in found if not _hidden(path.relative_to(folder)) and path.is_file())
 
 

@@ -18,9 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from synthaug.data.sources.tables import features_of
-
-METADATA = "metadata.parquet"
-MANIFEST = ".synthaug.json"
+from synthaug.storage import MANIFEST, METADATA
 
 _COLUMNS = {"file_name", "label", "class_name", "seed", "index", "generator", "family"}
 

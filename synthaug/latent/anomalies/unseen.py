@@ -99,7 +99,7 @@ def _trained_on(gen: Generator, data: ImageDataset) -> bool:
 
 def _trained_on_source(gen: Generator, data: ImageDataset) -> bool:
     """Whether a generator was trained on the whole dataset that these images were chosen from."""
-    return bool(_dataset(gen).get("digest") == data._stored.digest)
+    return bool(_dataset(gen).get("digest") == data.source_digest)
 
 
 def _name(image: NDArray[np.uint8]) -> bytes:

@@ -11,7 +11,7 @@ from synthaug.sampling.columns import provenance_columns, sample_keys, schema
 from synthaug.sampling.folder_names import folder_names
 from synthaug.sampling.job import Block, Job, Shard
 from synthaug.sampling.writers.base import register_writer
-from synthaug.storage import new_file
+from synthaug.storage import METADATA, new_file
 
 _METADATA_ROWS = 65536
 
@@ -48,7 +48,7 @@ class ImageFolderWriter:
         job = self.job
         described = schema({"file_name": (pa.string(), {"dtype": "string", "_type": "Value"})}, job.classes)
         with (
-            new_file(self.folder / "metadata.parquet") as temporary,
+            new_file(self.folder / METADATA) as temporary,
             pq.ParquetWriter(temporary, described) as writer,
         ):
             for start in range(0, len(job.plan), _METADATA_ROWS):
