@@ -6,6 +6,7 @@ Their networks are pythae's default ones, fully connected. Of its convolutional 
 
 from __future__ import annotations
 
+import copy
 import time
 from typing import Any
 
@@ -17,6 +18,8 @@ from synthaug.data import ImageDataset
 
 _BATCH = 64
 _LEARNING_RATE = 1e-3
+_SOUND_STEPS = 100
+"""Steps after which a state is kept to go back to."""
 
 
 def vae_samples(
@@ -47,7 +50,6 @@ def rhvae_samples(
     from pythae.samplers import RHVAESampler, RHVAESamplerConfig
 
     def draw(model: Any, images: torch.Tensor) -> torch.Tensor:
-        model.update()  # builds the metric from what was seen in the last pass
         sampler = RHVAESampler(model, RHVAESamplerConfig(n_lf=10, mcmc_steps_nbr=50))
         samples: torch.Tensor = sampler.sample(num_samples=per_class, batch_size=_BATCH)
         return samples
@@ -72,20 +74,51 @@ def _each_class(train: ImageDataset, seconds: float, make: Any, draw: Any, seed:
 
 
 def _train(model: Any, images: torch.Tensor, seconds: float, seed: int) -> None:
-    """Train for a time; batch norm wants two images or more, so a single one is doubled."""
+    """Train for a time; where it diverges, which the RHVAE does, go on from the last sound state at half the rate."""
     if len(images) == 1:
-        images = images.repeat(2, 1, 1, 1)
+        images = images.repeat(2, 1, 1, 1)  # batch norm wants two images or more
     random = np.random.default_rng(seed)
-    optimizer = torch.optim.Adam(model.parameters(), _LEARNING_RATE)
+    rate = _LEARNING_RATE
+    optimizer = torch.optim.Adam(model.parameters(), rate)
+    sound, since, begun = copy.deepcopy(model.state_dict()), 0, False
     model.train()
     end = time.process_time() + seconds
     while time.process_time() < end:
-        order = random.permutation(len(images))
-        for start in range(0, len(order), _BATCH):
-            batch = order[start : start + _BATCH]
-            if len(batch) < 2:
-                continue
-            loss = model({"data": images[batch]}).loss
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+        try:
+            since += _epoch(model, optimizer, images[random.permutation(len(images))])
+            if not all(torch.isfinite(parameter).all() for parameter in model.parameters()):
+                raise ArithmeticError("weights")
+        except (ArithmeticError, ValueError):
+            if not begun:
+                raise
+            rate /= 2
+            model.load_state_dict(sound)
+            optimizer = torch.optim.Adam(model.parameters(), rate)
+            for seen in ("M", "centroids"):  # of which the RHVAE builds its metric
+                getattr(model, seen, []).clear()
+            continue
+        begun = True
+        model.update()  # as pythae's own training does after each epoch
+        if since >= _SOUND_STEPS:
+            sound, since = copy.deepcopy(model.state_dict()), 0
+
+
+def _epoch(model: Any, optimizer: torch.optim.Optimizer, images: torch.Tensor) -> int:
+    """Make the steps of one pass and return their number.
+
+    Raises:
+        ArithmeticError: If a loss is not finite.
+    """
+    steps = 0
+    for start in range(0, len(images), _BATCH):
+        batch = images[start : start + _BATCH]
+        if len(batch) < 2:
+            continue
+        loss = model({"data": batch}).loss
+        if not torch.isfinite(loss):
+            raise ArithmeticError("loss")
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        steps += 1
+    return steps

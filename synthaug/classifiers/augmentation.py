@@ -30,6 +30,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from synthaug.classifiers.grouped import grouped
 from synthaug.errors import ConfigError, did_you_mean
 
 
@@ -75,18 +76,6 @@ def contrast(images: Tensor) -> Tensor:
     return changed.round().clamp(0, 255).to(images.dtype)
 
 
-def _each_with(name: str) -> Callable[[Tensor], Tensor]:
-    from torchvision.transforms import v2
-
-    transform = getattr(v2, name)()
-
-    def apply(images: Tensor) -> Tensor:
-        """Transform the images one by one, since the transform draws one operation a call."""
-        return torch.stack([transform(image) for image in images])
-
-    return apply
-
-
 _PARTS: dict[str, tuple[str, ...]] = {
     "none": (),
     "flip": ("flip",),
@@ -105,7 +94,7 @@ _BATCHED: dict[str, Callable[[Tensor], Tensor]] = {
     "affine": affine,
     "contrast": contrast,
 }
-_PER_IMAGE = {"trivialaugment": "TrivialAugmentWide", "randaugment": "RandAugment"}
+_DRAWN = {"trivialaugment": "TrivialAugmentWide", "randaugment": "RandAugment"}
 _MIXING = {"mixup": ("MixUp", 0.4), "cutmix": ("CutMix", 1.0)}
 
 AUGMENTATIONS = tuple(_PARTS)
@@ -139,9 +128,7 @@ class Augmentation:
             parts += _PARTS[key]
         self.name = name
         self._pixels = [
-            _BATCHED[part] if part in _BATCHED else _each_with(_PER_IMAGE[part])
-            for part in parts
-            if part not in _MIXING
+            _BATCHED[part] if part in _BATCHED else grouped(_DRAWN[part]) for part in parts if part not in _MIXING
         ]
         self._mixing = [_MIXING[part] for part in parts if part in _MIXING]
         self._mixers: dict[int, list[Any]] = {}

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # benchmarks are run from the checkout, not installed
 
 from benchmarks.peers import peer_samples
+from benchmarks.peers import pythae as peers_pythae
 from synthaug.data import ImageDataset
 from synthaug.errors import ConfigError
 
@@ -121,7 +122,34 @@ def test_pythae_has_a_model_a_class_that_sees_its_images_alone(name: str, pythae
         assert {batch.shape[1:] for batch in batches} == {(3, 6, 5)}
         assert min(map(len, batches)) >= 2  # batch norm takes no single image: 65 are 64 and one, and one is doubled
         assert max(map(len, batches)) <= 64
-        assert model.updated == (name == "pythae-rhvae")
+        assert model.updated  # as by pythae's own training after each epoch; the RHVAE then has its metric
+
+
+def test_a_model_that_diverges_goes_on_from_its_last_sound_state(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The RHVAE does, after some thousand steps: its loss is not finite, or torch refuses what it is given."""
+
+    class Diverging(Model):
+        def __init__(self) -> None:
+            super().__init__(None)
+            self.M, self.centroids = [1], [1]
+
+        def forward(self, batch: dict[str, Tensor]) -> Any:
+            result = super().forward(batch)
+            if len(self.seen) == 120:
+                self.level.data.fill_(float("nan"))
+                return SimpleNamespace(loss=self.level * 1)
+            if len(self.seen) == 240:
+                self.level.data.fill_(7.0)
+                self.M.append(torch.nan)
+                raise ValueError("nan where a distribution was")
+            return result
+
+    monkeypatch.setattr(peers_pythae, "_SOUND_STEPS", 10)
+    model = Diverging()
+    peers_pythae._train(model, torch.full((20, 1, 4, 4), 0.5), 0.6, seed=0)
+    assert len(model.seen) > 250
+    assert 0.1 < float(model.level.detach()) < 0.51  # on its way from 0 to the images' 0.5
+    assert not model.M
 
 
 def test_pythae_has_its_default_networks_whatever_the_shape(pythae: list[Model]) -> None:
