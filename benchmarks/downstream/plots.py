@@ -26,8 +26,8 @@ def overview_plot(cells: Sequence[Cell]) -> bytes:
     for axes, title in zip(sides, ("over plain cross-entropy", "over the best real-only arm"), strict=True):
         for number, cell in enumerate(cells):
             base = cell.choice["best"] if axes is sides[1] else "none"
-            for place, (name, bank, policy) in enumerate(WAYS):
-                one = cell.find(base, bank, policy)
+            for place, (name, banks, policy) in enumerate(WAYS):
+                one = cell.find(base, banks, policy)
                 if one is None:
                     continue
                 aside = 0.12 * (place - (len(WAYS) - 1) / 2)

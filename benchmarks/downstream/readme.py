@@ -24,7 +24,7 @@ def summary_table(cells: list[Cell]) -> str:
         for base in sorted(
             dict.fromkeys(one.base for one in cell.comparisons), key=lambda base: base == cell.choice["best"]
         ):
-            gains = [cell.find(base, bank, policy) for _, bank, policy in WAYS]
+            gains = [cell.find(base, banks, policy) for _, banks, policy in WAYS]
             if any(gains):
                 arm = f"{base} (best)" if base == cell.choice["best"] else base
                 real = f"{100 * np.mean(cell.real_only[base]):.1f}"

@@ -259,6 +259,9 @@ def test_the_summary_shows_all_ways_alike_and_names_the_arm_to_beat(places, fitt
     rows = [line.split(" | ") for line in summary_table([cell]).splitlines()[2:]]
     assert [row[2] for row in rows][-1] == f"{cell.choice['best']} (best)"
     gains = {(one.bank, one.policy, one.base): 100 * one.gain.mean for one in cell.comparisons}
+    first = next(one for one in cell.comparisons if one.bank == "vae" and one.policy == "half")
+    assert cell.find(first.base, ("not run", "vae", "diffusion"), "half") is first
+    assert cell.find(first.base, ("not run",), "half") is None
     for row in rows:
         base = row[2].removesuffix(" (best)")
         assert (row[4], row[6]) == ("", "")  # added: not run
