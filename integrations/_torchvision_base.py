@@ -40,6 +40,11 @@ class SyntheticTransform(v2.Transform, ABC):
         self._plain = labels_getter == "default"
         self._chooser = chooser
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes that labels mean."""
+        return tuple(self._chooser.classes)
+
     @abstractmethod
     def make(self, images: Tensor, labels: NDArray[np.int64], rows: NDArray[np.int64]) -> Tensor:
         """Make the new images of real ones.

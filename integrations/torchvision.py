@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from synthaug.errors import ConfigError
 from synthaug.sampling.bank import SampleBank
-from synthaug.sampling.draw import ClassSampler, uniform, uniforms
+from synthaug.sampling.draw import ClassSampler, check_aligned, uniform, uniforms
 from synthaug.sampling.fit import beta_shares, cutmix, cutmix_box, mixup
 from synthaug.sampling.policy_files import resolve_bank
 
@@ -182,6 +182,10 @@ class TransformedDataset(torch.utils.data.Dataset[Any]):
             of another range.
         transform: Called with each sample; usually a ``v2.Compose``.
 
+    Raises:
+        LabelError: If the dataset names its classes (``classes``, as torchvision's do) and a label means another class
+            to a transform of synthaug in ``transform``.
+
     Example:
         >>> from torchvision.datasets import FakeData
         >>> from torchvision.transforms import v2
@@ -196,6 +200,9 @@ class TransformedDataset(torch.utils.data.Dataset[Any]):
     def __init__(self, dataset: Any, transform: Callable[..., Any]) -> None:
         self.dataset = dataset
         self.transform = transform
+        names = _class_names(dataset)
+        for synthetic in _synthetic(transform) if names else ():
+            check_aligned(names, synthetic.classes)
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -203,3 +210,18 @@ class TransformedDataset(torch.utils.data.Dataset[Any]):
     def __getitem__(self, position: int) -> Any:
         sample = self.dataset[position]
         return self.transform(*sample) if isinstance(sample, tuple) else self.transform(sample)
+
+
+def _class_names(dataset: Any) -> list[str]:
+    """Return the names of a dataset's classes, of a `Subset` those of the whole; none where it has none."""
+    while (names := getattr(dataset, "classes", None)) is None and hasattr(dataset, "dataset"):
+        dataset = dataset.dataset
+    return [str(name) for name in names or ()]
+
+
+def _synthetic(transform: Any) -> Iterator[SyntheticTransform]:
+    """Yield the transforms of synthaug in a transform that may be made of others."""
+    if isinstance(transform, SyntheticTransform):
+        yield transform
+    for part in getattr(transform, "transforms", ()):
+        yield from _synthetic(part)

@@ -9,8 +9,9 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from synthaug.errors import ConfigError, FormatError, OutputExistsError
@@ -32,15 +33,21 @@ class Contents(NamedTuple):
         name: What messages call it.
         marks: Every such output has one of these: names or patterns.
         others: The rest. All in a folder of such a name belongs to the output; one with a slash is of files in folders.
+        proof: By mark: keys that its JSON has. A file of that name without them, ``config.json`` say, is another's.
     """
 
     name: str
     marks: tuple[str, ...] = ()
     others: tuple[str, ...] = ()
+    proof: Mapping[str, Sequence[str]] = MappingProxyType({})
 
     def marked(self, folder: Path) -> bool:
         """Say whether such an output is, or was begun, in a folder, whatever else is there."""
-        return any(any(folder.glob(mark)) for mark in self.marks)
+        return any(self._proves(file, mark) for mark in self.marks for file in folder.glob(mark))
+
+    def _proves(self, file: Path, mark: str) -> bool:
+        keys = self.proof.get(mark, ())
+        return not keys or _json_keys(file).issuperset(keys)
 
     def strangers(self, folder: Path) -> list[str]:
         """Return the names of what else is in a folder, which is everything where no mark is."""
@@ -61,6 +68,15 @@ class Contents(NamedTuple):
 
 
 NOTHING = Contents("output")
+
+
+def _json_keys(file: Path) -> set[str]:
+    """Return the keys of a JSON object; none of what is no such file."""
+    try:
+        value = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return set()
+    return set(value) if isinstance(value, dict) else set()
 
 
 def partial_path(path: Path) -> Path:

@@ -16,6 +16,7 @@ import numpy as np
 
 from synthaug.classifiers.classifier import fit_classifier
 from synthaug.classifiers.judgement import judge
+from synthaug.classifiers.settings import ClassifierConfig
 from synthaug.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -69,7 +70,8 @@ def tune_classifier(
         **settings: Settings that all candidates share; a candidate's own take precedence.
 
     Raises:
-        ConfigError: If there are no candidates, on a holdout outside (0, 1) or less than one split.
+        ConfigError: If there are no candidates, on what is no setting of a classifier (a bank or test images, say), or
+            on a holdout outside (0, 1) or less than one split.
 
     Example:
         >>> grid = [{"learning_rate": 1e-3}, {"learning_rate": 3e-3}]
@@ -81,6 +83,12 @@ def tune_classifier(
             "tune_classifier: expected candidates, a holdout between 0 and 1 and 1 split or more, but got "
             f"{len(candidates)} candidates, {holdout} and {splits}."
         )
+    for name in {*settings, *(name for candidate in candidates for name in candidate)}:
+        if name not in (*ClassifierConfig.field_names(), "device", "model_options"):
+            raise ConfigError(
+                f"tune_classifier: expected settings of a classifier, device or model_options, but got {name!r}. "
+                "Settings are chosen on real images of the training split alone."
+            )
     accuracies: list[list[float]] = [[] for _ in candidates]
     probabilities: list[list[float]] = [[] for _ in candidates]
     for split in range(splits):

@@ -62,7 +62,7 @@ def run(
 
     def paths(number: int) -> Interpolation:
         if samples is not None:
-            what = parse_counts(samples, gen.classes) or {}
+            what = parse_counts(samples, gen.classes, "--samples") or {}
             return interpolate_samples(gen, what, number, mode, to=to, seed=seed)
         if between is not None:
             start, end = between

@@ -49,7 +49,7 @@ def run(
     """
     size = parse_image_size(image_size)
     tried = parse_ratios(ratios)
-    by_family = family_settings(generator_settings, ())
+    by_family = family_settings(generator_settings, flag="--generator-settings")
 
     from rich.console import Console
 

@@ -30,7 +30,7 @@ def image_size(text: str | None) -> int | tuple[int, int] | None:
     return sides[0] if len(sides) == 1 else (sides[0], sides[1])
 
 
-def counts(text: str | None, classes: Sequence[str]) -> dict[str | int, int] | None:
+def counts(text: str | None, classes: Sequence[str], flag: str = "--counts") -> dict[str | int, int] | None:
     """Read ``boot=4,sneaker=8``, or the same as JSON for names that hold commas.
 
     A name that is no class, but a number, is taken for a label.
@@ -44,7 +44,7 @@ def counts(text: str | None, classes: Sequence[str]) -> dict[str | int, int] | N
     """
     if text is None:
         return None
-    wrong = ConfigError(f"--counts: expected CLASS=NUMBER,CLASS=NUMBER or a JSON object, but got {text!r}.")
+    wrong = ConfigError(f"{flag}: expected CLASS=NUMBER,CLASS=NUMBER or a JSON object, but got {text!r}.")
     pairs: list[tuple[str, object]] = []
     if text.lstrip().startswith("{"):
         try:
@@ -63,7 +63,7 @@ def counts(text: str | None, classes: Sequence[str]) -> dict[str | int, int] | N
         if isinstance(number, bool) or not isinstance(number, int):
             raise wrong
         if key in numbers:
-            raise ConfigError(f"--counts: {text_key!r} is named twice.")
+            raise ConfigError(f"{flag}: {text_key!r} is named twice.")
         numbers[key] = number
     return numbers
 
@@ -97,7 +97,7 @@ def indices(text: str | None) -> list[int] | None:
     positions: list[int] = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()):
+        if not first.isdecimal() or (dash and not (last.isdecimal() and int(first) <= int(last))):
             raise ConfigError(f"--index: expected positions such as 0,4,10-12, but got {text!r}.")
         positions += range(int(first), int(last or first) + 1)
     return positions

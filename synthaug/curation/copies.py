@@ -223,10 +223,10 @@ class CopyDetector:
         """Return the training images (N, k) that resemble each image most, without some (N, m)."""
         similarity = functools.reduce(
             torch.maximum,
-            [
+            (
                 _coarse(variant) @ self._coarse.T
                 for variant in torch.cat([variants(images), shifts(images)], 1).unbind(1)
-            ],
+            ),
         )
         if without is not None:
             similarity.scatter_(1, without, -torch.inf)

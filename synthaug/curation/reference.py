@@ -17,6 +17,7 @@ from synthaug.config import Config
 from synthaug.data.splits import fold_numbers
 from synthaug.errors import DataError
 from synthaug.labels import match_labels
+from synthaug.seeds import folded
 
 if TYPE_CHECKING:
     from synthaug.classifiers import Classifier
@@ -124,7 +125,7 @@ class Reference:
         return [
             fit_classifier(
                 self.train.subset(self.folds != fold),
-                seed=self.seed + fold,
+                seed=folded(self.seed + fold),
                 device=self.device,
                 **self.config.classifier,
             )[1]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import shlex
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +37,10 @@ CLASSIFIER: dict[str, Any] = {
 
 POLICY = Policy(replace_probability=0.5)
 _CONTENTS = Contents(
-    "demo", ("results.json",), ("report.html", "reals.png", "samples.png", "generator", "bank", "dataset")
+    "demo",
+    ("results.json",),
+    ("report.html", "reals.png", "samples.png", "generator", "bank", "dataset"),
+    {"results.json": ("settings", "accuracy", "gain", "verdict", "runs")},
 )
 
 
@@ -84,6 +85,8 @@ def run_demo(
     """
     from rich.console import Console
 
+    from synthaug.devices import one_thread
+
     numbers = {"seeds": seeds, "per_class": per_class, "samples_per_class": samples_per_class}
     numbers |= {"generator_steps": generator_steps, "steps": steps}
     for name, number in numbers.items():
@@ -93,7 +96,7 @@ def run_demo(
     target = Path(out).expanduser()
     command = command or shlex.join(["synthaug", "demo", "--out", target.name])
     start = time.perf_counter()
-    with new_directory(target, overwrite=overwrite, what="demo", contents=_CONTENTS) as folder, _one_thread():
+    with new_directory(target, overwrite=overwrite, what="demo", contents=_CONTENTS) as folder, one_thread():
         demo = _Demo(folder, numbers, family, console)
         for seed in range(seeds):
             demo.run_seed(seed)
@@ -102,19 +105,6 @@ def run_demo(
     console.print(f"[bold]{result.verdict}[/bold]")
     console.print(f"{result.seconds:.0f} s. Report: {target / 'report.html'}", highlight=False)
     return result
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """Compute on one thread: for images this small more only wait for one another, and the sums stay the same."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class _Demo:

@@ -11,6 +11,9 @@ import numpy as np
 
 from synthaug.errors import ConfigError
 
+_NO_SPREAD = 1e-12
+"""Standard deviation up to which differences are the same but for rounding."""
+
 
 @dataclasses.dataclass(frozen=True)
 class PairedDifference:
@@ -18,8 +21,9 @@ class PairedDifference:
 
     Attributes:
         mean: Mean of (treatment − control).
-        low: Lower end of the confidence interval of the mean; `None` with a single pair.
-        high: Upper end; `None` with a single pair.
+        low: Lower end of the confidence interval of the mean; `None` with a single pair, and where all differences are
+            the same but not 0, which comes of few test images and is no certainty.
+        high: Upper end; `None` where ``low`` is.
         std: Standard deviation of the differences (n − 1); `None` with a single pair.
         pairs: Number of pairs.
         wins: Pairs in which the treatment was better.
@@ -88,7 +92,8 @@ def paired_difference(
 
         std = float(differences.std(ddof=1))
         half = float(t.ppf((1 + confidence) / 2, pairs - 1)) * std / math.sqrt(pairs)
-        low, high = mean - half, mean + half
+        if std > _NO_SPREAD or abs(mean) <= _NO_SPREAD:
+            low, high = mean - half, mean + half
     return PairedDifference(
         mean=mean,
         low=low,

@@ -77,6 +77,7 @@ class Autoencoder(EncoderDecoder):
     config_class = AutoencoderConfig
     title = "autoencoder"
     stochastic = False
+    normal_codes = False
     config: AutoencoderConfig
 
     def objective(self) -> AutoencoderObjective:

@@ -119,6 +119,7 @@ class Generator(nn.Module, ABC):
         conditioning: ``"shared"`` when one model sees the label, ``"per_class"`` when each class has its own.
         digest: SHA-256 of configuration and weights; names the generator in every sample's provenance.
         has_encoder: Whether `encode` finds the codes of given images.
+        normal_codes: Whether codes are meant to be distributed like N(0, I).
         title: What reports call the family.
         most_steps: Optimiser steps after which more hardly teach it anything, as `synthaug.recommend` takes it.
         small_image_settings: Settings of the family, and of its training, that suit images of 16 pixels or less.
@@ -134,6 +135,7 @@ class Generator(nn.Module, ABC):
     config_class: ClassVar[type[Config]]
     sampling_class: ClassVar[type[SamplingConfig]] = SamplingConfig
     has_encoder: ClassVar[bool] = False
+    normal_codes: ClassVar[bool] = True
     title: ClassVar[str]
     most_steps: ClassVar[int] = 2000
     small_image_settings: ClassVar[Mapping[str, Any]] = {}
@@ -188,6 +190,27 @@ class Generator(nn.Module, ABC):
         raise ConfigError(
             f"expected a family with an encoder, such as vae, vaegan or autoencoder, but {self.family!r} has none: "
             "it makes images from codes, and finds no code for an image."
+        )
+
+    @property
+    def has_denoiser(self) -> bool:
+        """Whether `denoise` takes noise out of images."""
+        return False
+
+    def denoise(self, images: Tensor, sigma: Tensor, labels: Tensor) -> Tensor:
+        """Return the mean of the clean images that noisy ones (B, C, H, W) in [-1, 1] may have come from.
+
+        Args:
+            images: Clean images and Gaussian noise.
+            sigma: Standard deviation of the noise in each, (B,), in the same units.
+            labels: (B,).
+
+        Raises:
+            ConfigError: If the generator has no denoiser (`has_denoiser` is false).
+        """
+        raise ConfigError(
+            f"expected a generator with a denoiser, but this {self.family} has none. Use family 'diffusion', "
+            "trained in pixels (without autoencoder)."
         )
 
     def prepare(self, data: ImageDataset) -> None:
@@ -334,6 +357,30 @@ class Generator(nn.Module, ABC):
             lambda part, of: self.encode(from_uint8(part.permute(0, 3, 1, 2)), of), images, labels
         )
         return mu, np.exp(logvar)
+
+    def denoise_images(
+        self, images: NDArray[np.uint8], sigma: NDArray[np.floating], labels: NDArray[np.integer]
+    ) -> NDArray[np.uint8]:
+        """Return the mean of the clean images that noisy ones, uint8 (N, H, W, C), may have come from.
+
+        Args:
+            images: Noisy images of the generator's image shape.
+            sigma: Standard deviation of the noise in each, with pixels from 0 to 1, (N,).
+            labels: Their labels, (N,).
+
+        Raises:
+            ConfigError: If the generator has no denoiser.
+            DataError: If the images are not of the generator's shape.
+            LabelError: If a label is out of range.
+        """
+        self._check_images(images)
+        (means,) = self._in_chunks(
+            lambda part, noise, of: self.denoise(from_uint8(part.permute(0, 3, 1, 2)), 2 * noise, of),
+            images,
+            np.asarray(sigma, dtype=np.float32),
+            check_labels(labels, self.classes),
+        )
+        return _channels_last(torch.from_numpy(means))
 
     def decode_codes(self, codes: NDArray[np.floating], labels: NDArray[np.integer]) -> NDArray[np.uint8]:
         """Turn codes (N, latent_size) and labels (N,) into uint8 images (N, H, W, C).

@@ -19,7 +19,7 @@ from synthaug.errors import ConfigError
 from synthaug.generators.base import Generator, Objective, Phase, Posterior, Precision, SamplingConfig
 from synthaug.generators.diffused import CodeMaps, Pixels, find_autoencoder
 from synthaug.generators.registry import register_family
-from synthaug.networks.edm import HIGHEST, denoise, denoising_loss, noise_levels, solve
+from synthaug.networks.edm import HIGHEST, LOWEST, denoise, denoising_loss, noise_levels, solve
 from synthaug.networks.unet import DenoisingUNet
 
 if TYPE_CHECKING:
@@ -167,6 +167,22 @@ class Diffusion(Generator):
         x = self._solve(self.space.from_images(images, labels), labels, rising)
         mu = x.flatten(1) / HIGHEST
         return Posterior(mu, torch.full_like(mu, -torch.inf))
+
+    @property
+    def has_denoiser(self) -> bool:
+        """Whether pixels are what is diffused: then the network takes noise out of images, else out of codes."""
+        return not isinstance(self.space, CodeMaps)
+
+    def denoise(self, images: Tensor, sigma: Tensor, labels: Tensor) -> Tensor:
+        """Return what the network sees in noisy images, in one evaluation.
+
+        A denoiser of least squared error gives the mean of the posterior (Karras et al. 2022, appendix B.3). Of colour
+        channels with different deviations, the mean decides the noise level.
+        """
+        if not self.has_denoiser:
+            return super().denoise(images, sigma, labels)
+        levels = (sigma / self.space.deviation.mean()).clamp(LOWEST, HIGHEST)
+        return self.space.to_images(self._guided(self.space.from_images(images, labels), levels, labels), labels)
 
     def _solve(self, x: Tensor, labels: Tensor, levels: list[float]) -> Tensor:
         def denoised(noisy: Tensor, level: float) -> Tensor:

@@ -185,13 +185,11 @@ class EncoderDecoder(Generator):
         if self.privacy is not None:
             raise ConfigError("a prior fitted to the training images would undo this generator's privacy.")
         self.eval()
-        means, variances = [], []
+        means, variances = np.empty((2, len(data), self.latent_size), dtype=np.float32)
         for start in range(0, len(data), 4 * CHUNK):
             rows = np.arange(start, min(start + 4 * CHUNK, len(data)))
-            mu, variance = self.encode_images(data.take(rows), data.labels[rows])
-            means.append(mu)
-            variances.append(variance)
-        self.prior.fit(np.concatenate(means), np.concatenate(variances), data.labels)
+            means[rows], variances[rows] = self.encode_images(data.take(rows), data.labels[rows])
+        self.prior.fit(means, variances, data.labels)
 
 
 class ReconstructionObjective(Objective):

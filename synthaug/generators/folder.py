@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from synthaug import __version__
-from synthaug.errors import ConfigError, FormatError
+from synthaug.errors import ConfigError, FormatError, OutputExistsError
 from synthaug.generators.base import Generator, Precision, check_image_shape
 from synthaug.generators.card import model_card
 from synthaug.generators.per_class import PerClassGenerator
@@ -24,7 +24,9 @@ from synthaug.storage import digest as file_digest
 
 FORMAT_VERSION = 1
 CONFIG, WEIGHTS, CLASSES, CARD = "config.json", "model.safetensors", "classes.json", "README.md"
-GENERATOR = Contents("generator", (CONFIG,), (WEIGHTS, CLASSES, CARD))
+GENERATOR = Contents(
+    "generator", (CONFIG,), (WEIGHTS, CLASSES, CARD), {CONFIG: ("format_version", "family", "image_shape")}
+)
 
 
 def make_generator(
@@ -60,12 +62,28 @@ def make_generator(
 
 
 def save(generator: Generator, path: str | Path) -> Path:
-    """Write a generator folder; files that are already there are replaced one by one, the configuration last.
+    """Write a generator folder. A generator that is already there is replaced; other files of its names are not.
 
     Returns:
         The folder.
+
+    Raises:
+        OutputExistsError: If files of these names are there, but no generator.
+
+    Example:
+        >>> synthaug.save(gen, "runs/x")  # doctest: +SKIP
     """
     folder = Path(path).expanduser()
+    taken = [name for name in (CONFIG, CARD, CLASSES, WEIGHTS) if (folder / name).exists()]
+    if taken and not GENERATOR.marked(folder):
+        raise OutputExistsError(
+            f"save: {folder} holds {', '.join(taken)}, but no generator of synthaug. Choose another folder."
+        )
+    return write_generator(generator, folder)
+
+
+def write_generator(generator: Generator, folder: Path) -> Path:
+    """Write a generator into a folder of its own, file by file, the configuration last, and return the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     digest = generator.digest  # computed from all weights at each call
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in generator.state_dict().items()}

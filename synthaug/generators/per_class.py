@@ -42,6 +42,7 @@ class PerClassGenerator(Generator):
             config_class=cls.config_class,
             sampling_class=cls.sampling_class,
             has_encoder=cls.has_encoder,
+            normal_codes=cls.normal_codes,
         )
         super().__init__(config, classes, image_shape, precision)
         self.members = nn.ModuleList(cls(config, [name], image_shape, precision) for name in self.classes)
@@ -81,6 +82,15 @@ class PerClassGenerator(Generator):
         """Let each class's own generator encode its images."""
         mu, logvar = self._by_member(lambda member, own, alone: member.encode(own, alone), images, labels)
         return Posterior(mu, logvar)
+
+    @property
+    def has_denoiser(self) -> bool:
+        """Whether the members have, which are all alike."""
+        return self.member(0).has_denoiser
+
+    def denoise(self, images: Tensor, sigma: Tensor, labels: Tensor) -> Tensor:
+        """Let each class's own generator denoise its images."""
+        return self._by_member(lambda member, own, alone: member.denoise(own, sigma, alone), images, labels)[0]
 
     def _by_member(
         self, function: Callable[[Generator, Tensor, Tensor], Tensor | Posterior], rows: Tensor, labels: Tensor

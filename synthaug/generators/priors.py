@@ -14,12 +14,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-_MOST_DIMENSIONS = 128
+MOST_DIMENSIONS = 128
 """Longer codes (code maps) are described within their leading principal components."""
 
 _IMAGES_PER_COMPONENT = 20
 _MOST_IMAGES = 5_000
 _MOST_NUMBERS = 50_000_000
+_BLOCK = 1024
 
 
 class MixturePrior(nn.Module):
@@ -43,7 +44,7 @@ class MixturePrior(nn.Module):
 
     def __init__(self, classes: int, latent_dim: int, components: int) -> None:
         super().__init__()
-        rank = min(latent_dim, _MOST_DIMENSIONS)
+        rank = min(latent_dim, MOST_DIMENSIONS)
         # A thousand classes times ten full covariances would outweigh the networks.
         affordable = max(1, _MOST_NUMBERS // (classes * rank**2))
         self.components = min(components, affordable)
@@ -81,9 +82,10 @@ class MixturePrior(nn.Module):
                 fits the aggregate posterior and not the means alone. Zeros for a deterministic encoder.
             labels: Labels, (N,).
         """
-        codes = means.astype(np.float64)
         if self.reduces:
-            codes, variances = self._reduce(codes, variances)
+            codes, variances = self._reduce(means, variances)
+        else:
+            codes = means.astype(np.float64)
         pooled = _pooled_covariance(codes, labels) + 1e-6 * np.eye(codes.shape[1])
         for label in range(len(self.means)):
             chosen = np.flatnonzero(labels == label)
@@ -94,23 +96,25 @@ class MixturePrior(nn.Module):
             self._store(label, *_fit_class(codes[chosen], variances[chosen], pooled, self.components))
 
     def _reduce(
-        self, codes: NDArray[np.float64], variances: NDArray[np.float32]
+        self, means: NDArray[np.float32], variances: NDArray[np.float32]
     ) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-        """Choose the basis, and return codes and the diagonal of their posteriors' covariances in it."""
-        from sklearn.decomposition import PCA
-
-        rank = min(len(self.basis), len(codes))
-        every = -(-len(codes) // _MOST_IMAGES)
-        centre, basis = codes.mean(0), np.zeros(self.basis.shape)
-        if len(codes) > 1:
-            components = PCA(rank, svd_solver="randomized", random_state=0).fit(codes[::every]).components_
-            basis[: len(components)] = components
+        """Choose the basis, and return means and the diagonal of their posteriors' covariances in it."""
+        centre, basis = means.mean(0, dtype=np.float64), np.zeros(self.basis.shape)
+        if len(means) > 1:
+            axes = principal_axes(means, len(basis))
+            basis[: len(axes)] = axes
         else:  # a single code shows no direction, but where its posterior is wide
             widest = np.argsort(-variances[0], kind="stable")[: len(basis)]
             basis[np.arange(len(widest)), widest] = 1
         self.centre.copy_(torch.from_numpy(centre))
         self.basis.copy_(torch.from_numpy(basis))
-        return (codes - centre) @ basis.T, (variances @ np.square(basis).T).astype(np.float32)
+        codes = np.empty((len(means), len(basis)))
+        spreads = np.empty(codes.shape, dtype=np.float32)
+        for start in range(0, len(means), _BLOCK):  # all of them in double precision would not fit
+            part = slice(start, start + _BLOCK)
+            codes[part] = (means[part] - centre) @ basis.T
+            spreads[part] = variances[part] @ np.square(basis).T
+        return codes, spreads
 
     def _store(
         self, label: int, weights: NDArray[np.float64], means: NDArray[np.float64], covariances: NDArray[np.float64]
@@ -121,6 +125,19 @@ class MixturePrior(nn.Module):
         self.cumulative[label, number - 1 :] = 1.0
         self.means[label, :number] = torch.from_numpy(means)
         self.scales[label, :number] = torch.from_numpy(np.linalg.cholesky(covariances))
+
+
+def principal_axes(codes: NDArray[np.floating], number: int) -> NDArray[np.float64]:
+    """Return unit vectors (n, D), n up to ``number``, along which codes (N, D) vary most.
+
+    They are found by at most 5,000 of the two or more codes, evenly chosen.
+    """
+    from sklearn.decomposition import PCA
+
+    every = -(-len(codes) // _MOST_IMAGES)
+    pca = PCA(min(number, len(codes)), svd_solver="randomized", random_state=0)
+    axes: NDArray[np.float64] = pca.fit(codes[::every].astype(np.float64)).components_
+    return axes
 
 
 def _fit_class(
@@ -134,7 +151,7 @@ def _fit_class(
     number = int(np.clip(len(codes) // _IMAGES_PER_COMPONENT, 1, components))
     if number == 1:
         weights, centres = np.ones(1), codes.mean(0, keepdims=True)
-        covariances = np.cov(codes, rowvar=False, bias=True).reshape(1, dimensions, dimensions)
+        covariances = _covariance(codes)[None]
     else:
         every = -(-len(codes) // _MOST_IMAGES)
         mixture = GaussianMixture(number, covariance_type="full", reg_covar=1e-4, max_iter=50, random_state=0)
@@ -156,6 +173,15 @@ def _pooled_covariance(codes: NDArray[np.float64], labels: NDArray[np.int64]) ->
         centred[chosen] -= codes[chosen].mean(0)
         freedom -= 1
     if freedom == 0:  # one image a class: nothing varies within classes, so borrow some of what varies between them
-        spread = np.cov(codes, rowvar=False, bias=True) if len(codes) > 1 else np.eye(codes.shape[1])
-        return 0.1 * np.asarray(spread).reshape(codes.shape[1], codes.shape[1])
+        return 0.1 * (_covariance(codes) if len(codes) > 1 else np.eye(codes.shape[1]))
     return centred.T @ centred / freedom
+
+
+def _covariance(codes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the covariance (D, D) of codes (N, D) around their mean; zeros for a single code.
+
+    `numpy.cov` takes a single row for a single variable before NumPy 2.2, and returns one number.
+    """
+    centred = codes - codes.mean(0)
+    covariance: NDArray[np.float64] = centred.T @ centred * (1 / len(codes))
+    return covariance

@@ -264,6 +264,8 @@ def choose_images(
             return data.subset(list(indices))
         except IndexError as error:
             raise DataError(f"--index: {error}") from error
+    if most is not None and most < 1:
+        raise ConfigError(f"most: expected 1 or more images, but got {most}.")
     if most is not None and most < len(data):
         return data.subset(np.linspace(0, len(data) - 1, most).astype(np.int64))
     return data

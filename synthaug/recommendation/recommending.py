@@ -40,6 +40,7 @@ _CONTENTS = Contents(
     "recommendation",
     (REQUEST,),
     (POLICY_FILE, "generator", "bank", "recommendation.json", "recommendation.html", "trials"),
+    {REQUEST: ("data", "model", "minutes", "families")},
 )
 _DIFFUSION_MINUTES = {"cuda": 15.0, "cpu": 60.0}
 

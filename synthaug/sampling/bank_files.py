@@ -27,6 +27,7 @@ SAMPLES = Contents(
         *(IMAGES, LABELS, TABLE, REJECTED, "rejected.png", "variations.png", "search.png"),
         *("README.md", METADATA, "data*-of-*", f"*/{'[0-9]' * 5}-{'[0-9]' * 8}-s*.png", ".done", ".lock"),
     ),
+    {HEADER: ("format", "format_version")},
 )
 """What samples are written as, in whatever format. One with other names of files adds them here."""
 

@@ -32,6 +32,10 @@ _scratch = threading.local()
 class Chooser(Protocol):
     """Reads labels, and decides for each image whether a synthetic one comes, and which."""
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, by label."""
+
     def label(self, value: Any) -> int:
         """Return a checked label."""
 
@@ -202,6 +206,24 @@ def check_same_classes(expected: Sequence[str], found: Sequence[str], what: str 
         f"({reason}). "
         f"Use a {what} that was made from this data."
     )
+
+
+def check_aligned(names: Sequence[str], known: Sequence[str]) -> None:
+    """Raise `LabelError` where a label means another of the known classes to a dataset with these class names.
+
+    Names that are not among the known classes, of a dataset that calls its classes otherwise, tell nothing.
+
+    Example:
+        >>> check_aligned(["boot", "sneaker"], ["boot", "sneaker", "wader"])
+    """
+    for label, name in enumerate(names):
+        if name in known and (label >= len(known) or known[label] != name):
+            other = repr(known[label]) if label < len(known) else "no class"
+            raise LabelError(
+                f"label {label} is {name!r} in the dataset, but {other} among the classes of the samples "
+                f"({', '.join(known[:5])}{', …' if len(known) > 5 else ''}). Train and generate from this very "
+                "dataset, ImageDataset.load(dataset), so that both count the same classes."
+            )
 
 
 def check_probability(p: float, name: str = "p") -> float:

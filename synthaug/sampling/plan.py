@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from synthaug.errors import ConfigError, LabelError, did_you_mean
+from synthaug.errors import ConfigError, DataWarning, LabelError, did_you_mean
 from synthaug.labels import ClassKey, resolve_counts
 from synthaug.storage import digest
 
@@ -100,6 +101,8 @@ def plan_samples(
 def missing_counts(data: ImageDataset, classes: Sequence[str]) -> NDArray[np.int64]:
     """Return how many samples each of ``classes`` lacks to be as large as the dataset's largest class.
 
+    A class without a real image gets none, with a warning: a generator of these images does not know it.
+
     Raises:
         LabelError: If the dataset's class names are not those of ``classes`` (the order may differ).
     """
@@ -118,4 +121,12 @@ def missing_counts(data: ImageDataset, classes: Sequence[str]) -> NDArray[np.int
         )
     have = {name: int(number) for name, number in zip(data.classes, data.class_counts, strict=True)}
     most = max(have.values())
-    return np.array([most - have[name] for name in classes], dtype=np.int64)
+    unseen = [name for name in classes if not have[name]]
+    if unseen:
+        warnings.warn(
+            f"balance: {unseen[0]!r}{f' and {len(unseen) - 1} more' if len(unseen) > 1 else ''} of the classes have no "
+            "real image, so they get no samples. Name what each class should get with counts instead.",
+            DataWarning,
+            stacklevel=3,
+        )
+    return np.array([most - have[name] if have[name] else 0 for name in classes], dtype=np.int64)

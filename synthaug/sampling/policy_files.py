@@ -58,7 +58,7 @@ class PolicyFile:
 
 def find_policy_file(path: str | os.PathLike[str]) -> Path | None:
     """Return the policy file that a path means: itself, or the one in a folder that is no bank; `None` if none."""
-    place = Path(path)
+    place = Path(path).expanduser()
     if place.suffix in (".yaml", ".yml"):
         return place
     inside = place / POLICY_FILE
@@ -71,7 +71,7 @@ def read_policy_file(path: str | os.PathLike[str]) -> PolicyFile:
     Raises:
         FormatError: If it is missing, damaged or of another version.
     """
-    file = find_policy_file(path) or Path(path) / POLICY_FILE
+    file = find_policy_file(path) or Path(path).expanduser() / POLICY_FILE
     try:
         values = yaml.safe_load(file.read_text(encoding="utf-8"))
         found = PolicyFile(

@@ -92,13 +92,16 @@ class TrainingConfig(Config):
 RESUMABLE = frozenset({"steps", "minutes", "checkpoint_every", "preview_every", "log_every"})
 """Settings that may change when a run is resumed: the weights at a given step do not depend on them."""
 
+_RESOLVED = frozenset({"precision"})
+"""Settings whose default says something else on another machine: `run_folder` compares what became of them."""
+
 
 def changed_settings(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Return the names of settings (of `TrainingConfig`, as dictionaries) that forbid to go on with a run.
 
     Settings that ``before`` lacks had their defaults: they came with a later version. The noise of a private run is
-    chosen for its number of steps, which is fixed then.
+    chosen for its number of steps, which is fixed then. The precision is left out, for ``"auto"`` does not tell it.
     """
-    may_change = RESUMABLE if now["privacy_epsilon"] is None else RESUMABLE - {"steps"}
+    may_change = _RESOLVED | (RESUMABLE if now["privacy_epsilon"] is None else RESUMABLE - {"steps"})
     whole = TrainingConfig.from_dict(before).to_dict()
     return [name for name in now if name not in may_change and whole[name] != now[name]]

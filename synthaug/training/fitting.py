@@ -15,8 +15,9 @@ from accelerate import Accelerator
 from synthaug.data import ImageDataset
 from synthaug.devices import own_random_state
 from synthaug.errors import ConfigError, DataError, DataWarning, did_you_mean
-from synthaug.generators import Generator, family_class, load, make_generator, save
+from synthaug.generators import Generator, family_class, load, make_generator
 from synthaug.generators.base import Precision
+from synthaug.generators.folder import write_generator
 from synthaug.generators.per_class import PerClassGenerator
 from synthaug.training.batches import BEFORE_FIRST_STEP, step_seed
 from synthaug.training.config import TrainingConfig
@@ -123,10 +124,11 @@ def fit(
     trained.provenance = {"dataset": run["dataset"], "training": run["training"] | {"steps": done}}
     if plan is not None:
         trained.provenance["privacy"] = plan.facts(done)
-    trained = trained.to("cpu").eval().requires_grad_(False)
+    # Laid out in memory as a loaded generator is: the kernels, and by them single grey levels, depend on it.
+    trained = trained.to("cpu").to(memory_format=torch.contiguous_format).eval().requires_grad_(False)
     if folder is not None:
         if accelerator.is_main_process:
-            save(trained, folder)
+            write_generator(trained, folder)
         accelerator.wait_for_everyone()
         return load(folder)
     return trained

@@ -126,7 +126,7 @@ class Trainer:
 
         Args:
             watcher: Told about losses and previews.
-            should_stop: Asked after every step.
+            should_stop: Asked after every step; several processes stop together as soon as one of them is told to.
             label: The class, when this trains the model of a single class.
 
         Raises:
@@ -145,7 +145,8 @@ class Trainer:
                 for name, value in self._train_step().items():
                     sums[name] = sums.get(name, torch.zeros((), device=value.device)) + value
                 self.step += 1
-                last = self.step == config.steps or self._together(time_is_up())
+                over, interrupted = self._any_process(time_is_up(), should_stop())
+                last = self.step == config.steps or over
                 if self.step % config.log_every == 0 or last:
                     watcher.log(self.step, {name: value.item() / (self.step - since) for name, value in sums.items()})
                     sums, since = {}, self.step
@@ -153,15 +154,18 @@ class Trainer:
                     self.save()
                 if last or (config.preview_every and self.step % config.preview_every == 0):
                     watcher.preview(self.step, self.average, self.data, label)
-                if should_stop() and not last:
+                if interrupted and not last:
                     self._interrupt()
 
-    def _together(self, wish: bool) -> bool:
-        """Whether any process wishes to stop, so that all of them stop after the same step."""
-        if self.accelerator.num_processes == 1 or self.config.minutes is None:
-            return wish
-        votes = torch.tensor([float(wish)], device=self.accelerator.device)
-        return bool(self.accelerator.reduce(votes, "sum").item() > 0)
+    def _any_process(self, *votes: bool) -> tuple[bool, ...]:
+        """Return of each vote whether any process casts it, so that all of them do the same after the same step.
+
+        A process that stopped by itself would leave the others waiting for its gradients. All have to call this.
+        """
+        if self.accelerator.num_processes == 1:
+            return votes
+        cast = torch.tensor(votes, dtype=torch.float32, device=self.accelerator.device)
+        return tuple((self.accelerator.reduce(cast, "sum") > 0).tolist())
 
     def _train_step(self) -> dict[str, Tensor]:
         config = self.config
@@ -223,13 +227,19 @@ class Trainer:
         return gradients
 
     def _check_loss(self, phase: Phase, loss: Tensor) -> None:
-        value = abs(loss.item())
-        if not math.isfinite(value):
-            self._diverged(f"the loss of {phase.name} is {loss.item()}")
+        cause = self._divergence(phase, loss.item())
+        if any(self._any_process(cause is not None)):
+            self._diverged(cause or f"the loss of {phase.name} diverged in another process")
+
+    def _divergence(self, phase: Phase, loss: float) -> str | None:
+        """Return what is wrong with this process's loss; `None` if nothing is."""
+        if not math.isfinite(loss):
+            return f"the loss of {phase.name} is {loss}"
         if self.step < max(1, self.config.learning_rate_warmup):
-            self._references[phase.name] = max(self._references.get(phase.name, 1.0), value)
-        elif value > _EXPLODED * self._references[phase.name]:
-            self._diverged(f"the loss of {phase.name} exploded to {loss.item():.4g}")
+            self._references[phase.name] = max(self._references.get(phase.name, 1.0), abs(loss))
+        elif abs(loss) > _EXPLODED * self._references[phase.name]:
+            return f"the loss of {phase.name} exploded to {loss:.4g}"
+        return None
 
     def _diverged(self, cause: str) -> None:
         """Stop without saving: the weights are bad already, and the last checkpoint is from before."""
@@ -241,6 +251,7 @@ class Trainer:
 
     def _interrupt(self) -> None:
         self.save()
+        self.accelerator.wait_for_everyone()  # else the launcher ends the one that saves, for others have ended
         go_on = "Go on with resume=True (--resume)." if self.folder else "Nothing was saved, as there is no out folder."
         raise TrainingInterrupted(f"training was interrupted after step {self.step} of {self.config.steps}. {go_on}")
 

@@ -16,7 +16,12 @@ from synthaug.training.privacy import PrivacyPlan
 from synthaug.training.watcher import METRICS, SAMPLES
 
 RUN, STATE_FOLDER, REALS = "run.json", "trainer_state", "reals.png"
-_CONTENTS = Contents("run", (RUN,), (*GENERATOR.marks, *GENERATOR.others, STATE_FOLDER, METRICS, SAMPLES, REALS))
+_CONTENTS = Contents(
+    "run",
+    (RUN,),
+    (*GENERATOR.marks, *GENERATOR.others, STATE_FOLDER, METRICS, SAMPLES, REALS),
+    {RUN: ("family", "model", "training", "dataset")},
+)
 
 
 def describe_run(
@@ -73,6 +78,12 @@ def _check_same_run(before: dict[str, Any], now: dict[str, Any], folder: Path) -
         flat = {**run, **run["training"], **run["model"], "dataset": run["dataset"].get("digest")}
         return {name: value for name, value in flat.items() if name not in ("training", "model", "privacy")}
 
+    if before["precision"] != now["precision"]:
+        raise ConfigError(
+            f"cannot resume {folder} with another precision: it was started with {before['precision']!r}, but got "
+            f"{now['precision']!r}. Set precision={before['precision']!r} (--precision {before['precision']}), use "
+            "another folder, or overwrite=True (--overwrite)."
+        )
     old, new = settings(before), settings(now)
     others = [name for name in new if name not in now["training"] and old.get(name) != new[name]]
     changed = others + changed_settings(before["training"], now["training"])

@@ -356,6 +356,14 @@ def test_tuning_refuses_what_leaves_nothing_to_choose(splits, bad):
         tune_classifier(splits[0], **({"candidates": [{}]} | bad))
 
 
+@pytest.mark.parametrize("leak", ["bank", "test", "validation", "policy"])
+def test_tuning_takes_no_samples_and_no_test_images(splits, leak):
+    with pytest.raises(ConfigError, match=f"settings of a classifier, .* but got '{leak}'"):
+        tune_classifier(splits[0], [{}], **{leak: None})
+    with pytest.raises(ConfigError, match=leak):
+        tune_classifier(splits[0], [{leak: None}])
+
+
 def test_tuning_takes_the_surer_of_classifiers_that_find_the_same(splits, monkeypatch):
     """Both find every image; one hardly."""
 
@@ -369,9 +377,9 @@ def test_tuning_takes_the_surer_of_classifiers_that_find_the_same(splits, monkey
             unsure = np.random.default_rng(0).random((len(labels), 10)) * 0.9
             return np.where(right > 0, 1, unsure * (1 - self.sure))
 
-    monkeypatch.setattr(selection, "fit_classifier", lambda part, seed, sure: (None, Found(sure)))
-    choice = tune_classifier(splits[0], [{"sure": 0.0}, {"sure": 0.9}])
-    assert choice.best == {"sure": 0.9}
+    monkeypatch.setattr(selection, "fit_classifier", lambda part, seed, label_smoothing: (None, Found(label_smoothing)))
+    choice = tune_classifier(splits[0], [{"label_smoothing": 0.0}, {"label_smoothing": 0.9}])
+    assert choice.best == {"label_smoothing": 0.9}
     assert choice.accuracies == ((1.0, 1.0, 1.0),) * 2
 
 

@@ -89,6 +89,26 @@ def test_an_earlier_output_is_overwritten(tmp_path: Path, names: list[str]) -> N
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
+@pytest.mark.parametrize(
+    ("text", "own"),
+    [
+        ('{"digest": 1, "names": []}', True),
+        ('{"digest": 1}', False),
+        ("[]", False),
+        ("no JSON", False),
+        ("\udc80", False),
+    ],
+)
+def test_a_mark_of_a_common_name_is_told_by_its_keys(tmp_path: Path, text: str, own: bool) -> None:
+    data = Contents("data", ("data.json", "*/other.json"), ("pictures",), {"data.json": ("digest", "names")})
+    fill(tmp_path, "pictures/holiday.png")
+    (tmp_path / "data.json").write_bytes(text.encode(errors="surrogateescape"))
+    assert data.marked(tmp_path) == own
+    assert data.strangers(tmp_path) == ([] if own else ["data.json", "pictures"])
+    fill(tmp_path, "sub/other.json")
+    assert data.marked(tmp_path), "a mark that needs no proof"
+
+
 def test_a_link_is_followed(tmp_path: Path) -> None:
     (tmp_path / "disk").mkdir()
     (tmp_path / "out").symlink_to("disk")

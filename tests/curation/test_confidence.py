@@ -74,6 +74,11 @@ def test_one_image_a_class_falls_back_on_chance(real_and_new):
     assert Confidence().fit(found).thresholds.tolist() == [0.1] * 10
 
 
+def test_the_largest_seed_will_do(real_and_new):
+    last = Reference(real_and_new[0].few_shot(2, seed=0), 2**32 - 1, ReferenceConfig(folds=2, steps=1, batch_size=4))
+    assert len(last.classifiers) == 2
+
+
 def test_a_class_with_few_images_is_drawn_towards_the_others():
     values = np.concatenate([np.full(100, 0.9), [0.1, 0.1]])
     many, few = class_quantiles(values, np.repeat([0, 1], [100, 2]), 2, 0.5)

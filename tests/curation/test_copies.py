@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
+from synthaug.curation import copies
 from synthaug.curation.copies import CopyDetector
 from synthaug.curation.light_changes import CHANGES
 from synthaug.data import ImageDataset
@@ -60,6 +62,15 @@ def test_the_answer_depends_on_the_seed_alone(train):
     images = blobs(20, 4, train.image_shape[0])
     first, again = (CopyDetector(train, seed=3).find(images) for _ in range(2))
     assert np.array_equal(first.distance, again.distance)
+
+
+def test_similarities_to_variants_are_not_held_together(detector, train, monkeypatch):
+    steps = []
+    coarse, maximum = copies._coarse, torch.maximum
+    monkeypatch.setattr(copies, "_coarse", lambda images: steps.append("similarity") or coarse(images))
+    monkeypatch.setattr(torch, "maximum", lambda *pair: steps.append("maximum") or maximum(*pair))
+    detector.find(train.take(np.arange(1)))
+    assert steps[:5] == ["similarity", "similarity", "maximum", "similarity", "maximum"]
 
 
 def test_bad_requests_say_what_is_wrong(detector, train):

@@ -18,6 +18,19 @@ def add(path: Path, colour: object = 100, size: tuple[int, int] = (12, 10), mode
     Image.new(mode, size, colour).save(path)
 
 
+def test_a_stray_table_does_not_hide_the_images(class_folders: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    expected = ImageDataset.load(class_folders)
+    pq.write_table(pa.table({"embedding": [[0.5, 0.5]]}), class_folders / "embeddings.parquet")
+    with pytest.warns(DataWarning, match="embeddings.parquet: not in a class folder"):
+        data = ImageDataset.load(class_folders)
+    assert np.array_equal(data.images, expected.images)
+    with pytest.raises(DataError, match="embedding"):
+        ImageDataset.load(class_folders, image_column="embedding")
+
+
 def test_class_folders(class_folders: Path) -> None:
     data = ImageDataset.load(class_folders)
     assert data.classes == ("cat", "dog")

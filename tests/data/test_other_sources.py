@@ -127,7 +127,7 @@ def test_unusable_items_are_listed() -> None:
 
 
 def test_torchvision_folder_and_its_transforms(class_folders: Path) -> None:
-    from torch.utils.data import Subset
+    from torch.utils.data import ConcatDataset, Subset
     from torchvision.datasets import ImageFolder
     from torchvision.transforms import v2
 
@@ -139,6 +139,11 @@ def test_torchvision_folder_and_its_transforms(class_folders: Path) -> None:
     part = ImageDataset.load(Subset(Subset(folder, [5, 4, 0]), [2, 0]))
     assert np.array_equal(part.images, data.images[[0, 5]])
     assert part.classes == ("cat", "dog")
+    joined = ConcatDataset([folder, Subset(ConcatDataset([folder]), [5])])
+    both = ImageDataset.load(joined)
+    assert np.array_equal(both.images, data.images[[0, 1, 2, 3, 4, 5, 5]])
+    assert (both.classes, both.labels.tolist()) == (("cat", "dog"), [0, 0, 0, 1, 1, 1, 1])
+    assert joined.datasets[0] is folder
 
 
 @pytest.mark.skipif(sys.platform in ("darwin", "win32"), reason="file names are Unicode there")

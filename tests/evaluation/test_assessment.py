@@ -234,7 +234,8 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(splits, tmp_pat
     for error, words, arguments in (
         (DataError, "8×8", {"samples": bank, "image_size": 16}),
         (LabelError, "'3'", {"samples": SampleBank.from_arrays(new.images, new.labels, ["0", "1", "3"])}),
-        (DataError, "training images themselves", {"holdout": train}),
+        (DataError, "all among the training images", {"holdout": train}),
+        (DataError, "all among the training images", {"holdout": train.subset(np.arange(15))}),
         (LabelError, "'9'", {"holdout": ImageDataset.from_arrays(new.images, new.labels, ["0", "1", "9"])}),
         (DataError, "12 samples", {"samples": bank, "per_class": 2}),
         (DataError, "12 held-out", {"holdout": held_out.subset(np.arange(3))}),
@@ -255,6 +256,9 @@ def test_what_does_not_fit_is_refused_before_anything_is_written(splits, tmp_pat
             evaluate(bank, train, held_out, out=out, overwrite=overwrite)
     assert (out / "thesis.txt").is_file()
     (out / "thesis.txt").rename(out / "evaluation.json")
+    with pytest.raises(OutputExistsError, match="no evaluation of synthaug"):
+        evaluate(bank, train, held_out, out=out, overwrite=True)  # of that name, but another's
+    (out / "evaluation.json").write_text('{"findings": [], "memorisation": {}}')
     with pytest.raises(OutputExistsError, match="overwrite"):
         evaluate(bank, train, held_out, out=out)
     evaluate(bank, train, held_out, out=out, overwrite=True)

@@ -98,6 +98,28 @@ def test_runs_table_page_and_json(data, tmp_path, launched, quiet):
     assert not (out / "runs" / "gan").exists()
 
 
+def test_overwriting_leaves_what_no_comparison_wrote(data, tmp_path, monkeypatch, quiet):
+    monkeypatch.setattr(runs, "launch", lambda *_: -9)
+    project = tmp_path / "project"
+    for name in ("data/train/data.json", "data/raw/precious.txt", "runs/mine/weights.txt"):
+        (project / name).parent.mkdir(parents=True)
+        (project / name).write_text('{"annotations": []}')
+    for overwrite in (False, True):
+        with pytest.raises(OutputExistsError, match="holds data, runs, but no comparison"):
+            compare(data, project, quiet, families=["vae"], overwrite=overwrite)
+    assert len([*project.rglob("*.*")]) == 3
+
+    out = tmp_path / "compare"
+    compare(data, out, quiet, families=["vae"], seeds=1)
+    for name in ("runs/photos/1.png", "runs/vae/notes.txt", "data/raw/precious.txt"):
+        (out / name).parent.mkdir(parents=True, exist_ok=True)
+        (out / name).write_text("mine")
+    compare(data, out, quiet, families=["gan"], seeds=1, overwrite=True)
+    assert sorted(path.name for path in (out / "runs").iterdir()) == ["gan", "photos", "reals", "vae"]
+    assert [path.name for path in (out / "runs" / "vae").iterdir()] == ["notes.txt"]
+    assert (out / "data" / "raw" / "precious.txt").is_file()
+
+
 @pytest.mark.slow
 def test_each_run_has_a_process_of_its_own(data, tmp_path, quiet, monkeypatch):
     def launch(out, task, threads, before=runs.launch):
@@ -195,8 +217,9 @@ def test_the_test_part_is_held_out_if_there_is_one(tmp_path):
             image.save(folder / f"{row}.png")
     train, rest = train_and_held_out(str(tmp_path), 16)
     assert (len(train), len(rest), rest.image_shape) == (40, 20, (1, 16, 16))
-    train, rest = train_and_held_out(digits.only("1"), held_out=digits.only("1").few_shot(15))
-    assert (len(train), len(rest)) == (182, 15)
+    ones, others = digits.only("1").split(0.8, seed=0)
+    train, rest = train_and_held_out(ones, held_out=others.few_shot(15))
+    assert (len(train), len(rest)) == (146, 15)
     with pytest.raises(DataError, match="classes"):
         train_and_held_out(digits, held_out=digits.only("1"))
     with pytest.raises(DataError, match="12 held-out"):
@@ -223,7 +246,8 @@ def test_intervals_are_the_textbooks():
     assert ratio.estimate == pytest.approx(np.std(first, ddof=1) / np.std(second, ddof=1))
     assert ratio.low < ratio.estimate < ratio.high
     assert difference_interval([1.0], [2.0]).against(0) == "unclear"
-    assert difference_interval([2.0, 2.0], [1.0, 1.0]).against(0) == "above"
+    assert difference_interval([2.0, 2.0], [1.0, 1.0]).against(0) == "unclear", "few images, and no certainty"
+    assert difference_interval([2.0, 2.0], [2.0, 2.0])[1:] == (0.0, 0.0)
 
 
 def family(name, **values):

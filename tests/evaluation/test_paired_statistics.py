@@ -32,6 +32,13 @@ def test_one_pair_has_no_interval_and_no_verdict():
     assert json.loads(json.dumps(result.to_dict()))["differences"] == pytest.approx([0.4])
 
 
+@pytest.mark.parametrize("pairs", [2, 3])
+def test_differences_that_agree_to_the_image_are_no_certainty(pairs):
+    result = paired_difference([10 / 12] * pairs, [9 / 12] * pairs)
+    assert (result.low, result.high, result.verdict, result.wins) == (None, None, "unclear", pairs)
+    assert result.std == pytest.approx(0)
+
+
 def test_equal_arms_win_and_lose_nothing():
     result = paired_difference([0.5, 0.6], [0.5, 0.6])
     assert (result.wins, result.losses, result.verdict) == (0, 0, "unclear")

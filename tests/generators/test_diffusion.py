@@ -125,6 +125,29 @@ def test_images_are_differentiable_in_their_codes() -> None:
     assert z.grad.abs().sum() > 0
 
 
+@pytest.mark.parametrize("conditioning", ["shared", "per_class"])
+def test_an_empty_network_denoises_as_well_as_a_linear_filter_can(conditioning: str) -> None:
+    gen = make_generator(
+        "diffusion", CLASSES, (1, 8, 8), conditioning=conditioning, options={"widths": (4, 8)}
+    )  # of mean 0 and deviation 0.5, until it has seen images
+    for name, parameter in gen.named_parameters():
+        if "conv_out" in name:
+            torch.nn.init.zeros_(parameter)
+    images = np.full((3, 8, 8, 1), 204, np.uint8)  # 0.6 in [-1, 1]
+    found = gen.denoise_images(images, np.array([0.0, 0.25, 1.0]), np.array([0, 1, 0]))
+    means = 0.6 / (1 + np.array([0.02, 1.0, 4.0]) ** 2)
+    np.testing.assert_allclose(found.mean((1, 2, 3)) / 127.5 - 1, means, atol=0.005)
+
+
+def test_only_diffusion_in_pixels_denoises_images(tmp_path: Path) -> None:
+    trained_autoencoder(tmp_path)
+    vae = make_generator("vae", CLASSES, (1, 8, 8), options={"width": 4})
+    for gen in (vae, make_diffusion(autoencoder=str(tmp_path))):
+        assert not gen.has_denoiser
+        with pytest.raises(ConfigError, match="trained in pixels"):
+            gen.denoise_images(np.zeros((1, 8, 8, 1), np.uint8), np.ones(1), np.zeros(1, np.int64))
+
+
 def test_guidance_amplifies_what_the_label_adds() -> None:
     diffusion = make_diffusion()
     x, levels, labels = torch.randn(2, 1, 8, 8), torch.ones(2), torch.tensor([0, 1])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
 
 from synthaug.errors import ConfigError
-from synthaug.generators import make_generator
+from synthaug.generators import make_generator, priors
 from synthaug.generators.adversarial import Seen, discriminate, look, pretend
 from synthaug.generators.gan import GAN, GANConfig, lacking_variety, statistics_apart
 from synthaug.generators.priors import MixturePrior
@@ -275,6 +277,18 @@ def test_a_class_with_one_image_borrows_the_variation_of_the_others() -> None:
     assert np.isfinite(unseen).all()
 
 
+def test_a_class_with_one_image_needs_no_covariance_of_numpys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before NumPy 2.2, that of a single row is one number."""
+    codes = np.random.default_rng(0).normal(size=(21, 3)).astype(np.float32)
+    prior = MixturePrior(2, 3, components=1)
+    monkeypatch.setattr(np, "cov", lambda *_, **__: np.array(0.0))
+    prior.fit(codes, np.zeros_like(codes), np.array([0] * 20 + [1]))
+    assert torch.allclose(prior.means[1, 0], torch.from_numpy(codes[20]))
+    spread = prior.scales[0, 0] @ prior.scales[0, 0].T
+    around = codes[:20] - codes[:20].mean(0)
+    assert np.allclose(spread, (20 * around.T @ around / 20 + 3 * around.T @ around / 19) / 23, atol=1e-4)
+
+
 def test_one_image_a_class_still_varies() -> None:
     prior = MixturePrior(2, 3, components=4)
     prior.fit(np.array([[0, 0, 0], [4, 4, 4]], np.float32), np.zeros((2, 3), np.float32), np.array([0, 1]))
@@ -291,6 +305,18 @@ def test_a_single_image_varies_where_its_posterior_is_wide() -> None:
         drawn = prior(torch.randn(500, prior.noise_size), torch.zeros(500, dtype=torch.long))
     assert int(drawn.std(0).argmax()) == 7
     assert bool(torch.isfinite(drawn).all())
+
+
+def test_long_codes_are_not_held_in_double_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    means = np.random.default_rng(0).normal(size=(6000, 800)).astype(np.float32)
+    variances, labels = np.zeros_like(means), np.zeros(6000, np.int64)
+    monkeypatch.setattr(priors, "_MOST_IMAGES", 500)
+    tracemalloc.start()
+    try:
+        MixturePrior(1, 800, components=1).fit(means, variances, labels)
+        assert tracemalloc.get_traced_memory()[1] < 8 * means.size, "less than a copy"
+    finally:
+        tracemalloc.stop()
 
 
 def test_posterior_variance_widens_the_prior() -> None:

@@ -15,6 +15,7 @@ from synthaug.integrations.torchvision import SyntheticMix, SyntheticReplace
 
 from synthaug.classifiers import Policy
 from synthaug.sampling import SampleBank
+from synthaug.sampling.policy_files import find_policy_file
 
 CLASSES = ["boot", "bag", "coat"]
 WHITE = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
@@ -70,6 +71,14 @@ def test_bank_and_probability_come_from_the_policy_and_only_its_classes_change(w
 def test_a_no_changes_nothing_whatever_the_probability(way, tmp_path):
     file = write_policy(tmp_path, yes=False)
     assert shares(way, file) == shares(way, file, p=1.0) == [0, 0, 0]
+
+
+def test_a_policy_in_the_home_folder_is_found(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "advice").mkdir()
+    (tmp_path / "advice" / "policy.yaml").write_text("")
+    for path in ("~/advice", "~/advice/policy.yaml"):
+        assert find_policy_file(path) == tmp_path / "advice" / "policy.yaml"
 
 
 def test_an_albumentations_pipeline_is_saved_with_the_policys_path(tmp_path):

@@ -314,3 +314,22 @@ def test_find_labels_prefers_the_outermost():
     assert find_labels(({"image": 0}, {"labels": 5})) == 5
     with pytest.raises(LabelError, match="expected labels"):
         find_labels([torch.zeros(3)])
+
+
+def test_a_dataset_whose_labels_mean_other_classes_is_refused() -> None:
+    """A folder of training images that lacks a class counts the classes after it differently."""
+    bank = SampleBank.from_arrays(np.zeros((3, 8, 8, 3), np.uint8), [0, 1, 2], ["boot", "sandal", "sneaker"])
+    chain = v2.Compose([v2.Resize(8), v2.Compose([SyntheticReplace(bank)])])
+
+    def named(*classes: str) -> FakeData:
+        data = FakeData(4, (3, 8, 8), num_classes=2)
+        data.classes = list(classes)
+        return data
+
+    for classes in (("boot", "sneaker"), ("boot", "sandal", "wader", "sneaker")):
+        for dataset in (named(*classes), torch.utils.data.Subset(named(*classes), [0, 1])):
+            with pytest.raises(LabelError, match=r"label \d is 'sneaker' in the dataset, but ('sandal'|no class)"):
+                TransformedDataset(dataset, chain)
+    for fits in (("boot", "sandal"), ("boot", "sandal", "sneaker", "wader"), ("0", "1", "2"), ()):
+        assert len(TransformedDataset(named(*fits), chain)) == 4
+    assert len(TransformedDataset(named("boot", "sneaker"), v2.Resize(8))) == 4

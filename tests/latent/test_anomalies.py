@@ -83,6 +83,16 @@ def test_the_map_points_at_the_anomaly(detector, zeros):
     assert maps.max() > 3 * detector.anomaly_map(zeros.images[:8]).max()
 
 
+def test_long_codes_are_judged_by_their_leading_components(all_digits):
+    torch.manual_seed(0)
+    options = {"width": 4, "latent_dim": 20, "code": "map", "code_stride": 2, "components": 1}
+    gen = make_generator("autoencoder", ["0"], (1, 8, 8), options=options).eval()
+    detector = AnomalyDetector(gen).fit(all_digits.images[:150], calibration=all_digits.images[150:300])
+    assert gen.latent_size == 320
+    assert detector.covariance_.covariance_.shape == (128, 128)
+    assert np.isfinite(detector.score_samples(all_digits.images[300:310])).all()
+
+
 def test_conventions_of_scikit_learn(detector, zeros):
     fresh = clone(detector)
     assert fresh.get_params() == detector.get_params()

@@ -11,7 +11,7 @@ import torch
 
 from synthaug.errors import ConfigError
 from synthaug.generators import family_class, make_generator
-from synthaug.latent.editing.directions import Direction, attribute_direction
+from synthaug.latent.editing.directions import METHODS, Direction, attribute_direction
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (3, 8, 8, 1), dtype=np.uint8)
 LABELS = np.array([0, 1, 1])
@@ -66,3 +66,47 @@ def test_settings_that_only_draw_codes_are_left_out():
     assert Direction.digest_of(narrow) == Direction.digest_of(gen) == gen.digest
     narrow.provenance = {"privacy": {"epsilon": 1.0}}  # a private generator draws from no other prior
     assert Direction.digest_of(narrow) == gen.digest
+
+
+@pytest.fixture
+def encodes(monkeypatch):
+    """Make a generator whose images' codes are given: first those with the attribute, then those without."""
+
+    def make_encoder(codes):
+        gen = make("vae", {"width": 4, "latent_dim": codes.shape[1], "components": 1})
+        left = iter((codes[: len(codes) // 2], codes[len(codes) // 2 :]))
+        monkeypatch.setattr(gen, "encode_images", lambda *_: (next(left), None))
+        return gen
+
+    return make_encoder
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(("number", "dimensions"), [(3, 20), (20, 40), (50, 10)])
+def test_noise_is_no_attribute(encodes, method, number, dimensions):
+    found = []
+    random = np.random.default_rng(0)
+    images, labels = np.zeros((number, 8, 8, 1), np.uint8), np.arange(number) % 2
+    for _ in range(1 if number > 20 else 12):
+        codes = random.normal(size=(2 * number, dimensions)).astype(np.float32)
+        found.append(attribute_direction(encodes(codes), images, images, labels, labels, method=method).accuracy)
+    assert np.mean(found) == pytest.approx(0.5, abs=0.15)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_attribute_that_the_codes_know_is_found_in_images_left_out(encodes, method):
+    codes = np.random.default_rng(1).normal(size=(40, 5)).astype(np.float32)
+    codes[:20, 0] += 6
+    images, labels = np.zeros((20, 8, 8, 1), np.uint8), np.arange(20) % 2
+    direction = attribute_direction(encodes(codes), images, images, labels, labels, method=method)
+    assert direction.accuracy > 0.95
+    assert direction.summary().startswith(f"{direction.accuracy:.0%} of them")
+
+
+def test_one_image_a_group_does_not_tell(encodes, tmp_path):
+    codes = np.eye(2, 3, dtype=np.float32)
+    direction = attribute_direction(encodes(codes), IMAGES[:1], IMAGES[:1], 0, 0)
+    assert direction.accuracy is None
+    assert "too few" in direction.summary()
+    direction.save(tmp_path / "one.json")
+    assert Direction.load(tmp_path / "one.json").accuracy is None

@@ -142,6 +142,16 @@ def test_masks_come_as_arrays_files_transparency_and_nan(gan, tmp_path) -> None:
     assert both.mask.any(axis=(1, 2)).tolist() == [True, False]
 
 
+def test_what_is_missing_is_turned_upright_with_its_image(gan, tmp_path) -> None:
+    alpha = np.full((8, 8), 255, np.uint8)
+    alpha[:, :4] = 0
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be turned by a quarter to the right: the left side comes to the top
+    Image.fromarray(np.dstack([np.full((8, 8, 3), 90, np.uint8), alpha])).save(tmp_path / "turned.png", exif=exif)
+    for image in (tmp_path / "turned.png", Image.open(tmp_path / "turned.png")):
+        np.testing.assert_array_equal(read_masked(image, None, gan).mask[0], ~HIDDEN)
+
+
 def test_resizing_spreads_what_is_missing_to_all_it_touches(gan) -> None:
     large = np.zeros((32, 32), dtype=bool)
     large[16, 16] = True

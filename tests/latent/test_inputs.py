@@ -95,6 +95,8 @@ def test_choosing_from_a_dataset(rgb) -> None:
     assert data.image_shape == (3, 8, 6)
     assert data.labels.tolist() == [5, 0]
     assert len(choose_images(rgb, source="digits", most=7)) == 7
+    with pytest.raises(ConfigError, match="most: expected 1 or more images, but got -1"):
+        choose_images(rgb, source="digits", most=-1)
     for words in ({}, {"files": ["a.png"], "source": "digits"}, {"files": ["a.png"], "indices": [0]}):
         with pytest.raises(DataError, match="--source"):
             choose_images(rgb, **words)

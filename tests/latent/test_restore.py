@@ -10,7 +10,16 @@ from synthaug.generators import make_generator, save
 from synthaug.latent.quality import psnr, ssim
 from synthaug.latent.restoring.classical import NonLocalMeans, tune_non_local_means
 from synthaug.latent.restoring.comparison import add_noise, compare_denoising, compare_upscaling
-from synthaug.latent.restoring.restore import denoise, enlarge, estimate_noise, reader_of_small, shrink, upscale
+from synthaug.latent.restoring.restore import (
+    denoise,
+    enlarge,
+    estimate_noise,
+    fit_codes,
+    reader_of_small,
+    shrink,
+    upscale,
+)
+from synthaug.training import fit
 
 TINY = {"width": 8, "latent_dim": 6, "class_dim": 4, "components": 2}
 
@@ -22,6 +31,12 @@ def images(digits):
 
 def restoring(**options):
     return make_generator("autoencoder", ["0", "1", "7"], (1, 8, 8), options=TINY | options).eval()
+
+
+@pytest.fixture(scope="module")
+def diffused(images):
+    settings = {"widths": (8, 16), "patch": 1, "learning_rate_warmup": 20, "preview_every": 0, "progress": False}
+    return fit(images, "diffusion", steps=80, batch_size=32, **settings)
 
 
 def test_psnr_and_ssim_agree_with_their_definitions():
@@ -54,6 +69,25 @@ def test_denoising_brings_images_nearer_to_the_originals(trained, images, steps)
     restored = denoise(trained, noisy, images.labels, 0.25, steps=steps)
     assert restored.shape == images.images.shape
     assert psnr(restored, images.images).mean() > psnr(noisy, images.images).mean() + 1
+
+
+def test_diffusion_in_pixels_restores_by_its_denoiser(diffused, images):
+    noisy = add_noise(images.images, 0.25)
+    clean = denoise(diffused, noisy, images.labels, 0.25)
+    assert psnr(clean, images.images).mean() > psnr(noisy, images.images).mean() + 2
+    np.testing.assert_array_equal(denoise(diffused, images.images, images.labels, 0.0), images.images)
+    small = shrink(images.images, 2)
+    large = upscale(diffused, small, 2, images.labels)
+    assert psnr(large, images.images).mean() > psnr(enlarge(small, 2), images.images).mean() + 3
+    assert np.abs(shrink(large, 2).astype(int) - small).max() <= 1
+
+
+def test_codes_of_diffusion_are_held_to_their_prior(diffused, images):
+    few = images.subset(np.arange(2))
+    start = np.full((2, diffused.latent_size), 3.0, np.float32)
+    quick = diffused.with_sampling(steps=2)
+    fitted = fit_codes(quick, few.images, few.labels, start, lambda made: 0 * made, steps=5)  # nothing was observed
+    assert (fitted < 2.9).all()
 
 
 def test_without_noise_images_stay_as_they_are(trained, images):
@@ -89,8 +123,6 @@ def test_shrinking_the_enlarged_gives_the_input(trained, images, factor, steps):
 
 
 def test_fitting_codes_comes_nearer_to_what_was_seen(trained, images):
-    from synthaug.latent.restoring.restore import fit_codes
-
     start = np.zeros((len(images), trained.latent_size), np.float32)
     fitted = fit_codes(trained, images.images, images.labels, start, lambda made: made, steps=20)
     before, after = (

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from synthaug.data import ImageDataset
-from synthaug.errors import ConfigError, LabelError
+from synthaug.errors import ConfigError, DataWarning, LabelError
 from synthaug.sampling import plan_samples
 
 CLASSES = ("boot", "sneaker", "bag")
@@ -30,6 +30,15 @@ def test_per_class_and_counts():
 def test_balance_tops_up_by_name_not_by_label():
     plan = plan_samples(CLASSES, balance=dataset({"bag": 5, "boot": 2, "sneaker": 4}))
     assert np.bincount(plan.labels, minlength=3).tolist() == [3, 1, 0]
+
+
+def test_a_class_without_real_images_gets_no_samples_by_balance():
+    train = dataset({"bag": 5, "boot": 2, "sneaker": 4}).subset(np.arange(7))  # no sneaker is left
+    with pytest.warns(DataWarning, match=r"balance: 'sneaker' .* have no real image"):
+        plan = plan_samples(CLASSES, balance=train)
+    assert dict(zip(CLASSES, np.bincount(plan.labels, minlength=3).tolist(), strict=True)) == {
+        "bag": 0, "boot": 3, "sneaker": 0,
+    }  # fmt: skip
 
 
 def test_balance_refuses_other_classes():

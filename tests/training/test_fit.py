@@ -71,6 +71,18 @@ def test_same_seed_same_generator_other_seed_another(
     assert fit(digits, family, steps=2, seed=1, **QUICK, **tiny).digest != first.digest
 
 
+def test_what_is_kept_in_memory_is_what_is_loaded(
+    family: str, tiny: dict[str, object], digits: ImageDataset, tmp_path: Path
+) -> None:
+    """Weights in another order in memory have the same digest, but other kernels and so other samples."""
+    made = fit(digits, family, steps=1, **QUICK, **tiny)
+    synthaug.save(made, tmp_path)
+    loaded = synthaug.load(tmp_path)
+    assert torch.equal(made.sample({"3": 2}), loaded.sample({"3": 2}))
+    strides = {name: tensor.stride() for name, tensor in made.state_dict().items()}
+    assert strides == {name: tensor.stride() for name, tensor in loaded.state_dict().items()}
+
+
 def test_training_leaves_the_callers_random_state_alone(
     family: str, tiny: dict[str, object], digits: ImageDataset
 ) -> None:
@@ -184,6 +196,18 @@ def test_nothing_is_overwritten_or_mixed_up(tmp_path: Path, digits: ImageDataset
     with pytest.raises(OutputExistsError, match="no run of synthaug"):
         fit(digits, steps=2, out=tmp_path / "diary", overwrite=True, **settings)
     assert (tmp_path / "diary" / "monday.txt").exists()
+
+
+def test_a_run_goes_on_in_the_precision_it_was_started_in(
+    tmp_path: Path, digits: ImageDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"family": "vae", "out": tmp_path / "run", "width": 8, **QUICK}
+    with monkeypatch.context() as patch:  # as on a GPU that has it
+        patch.setattr("synthaug.training.fitting._resolve_precision", lambda *_: "bf16")
+        fit(digits, steps=1, **settings)
+    with pytest.raises(ConfigError, match=r"another precision.*'bf16', but got 'fp32'.*--precision bf16"):
+        fit(digits, steps=2, resume=True, **settings)
+    assert fit(digits, steps=2, resume=True, precision="bf16", **settings).precision == "bf16"
 
 
 def test_dry_run_prints_and_writes_nothing(

@@ -51,7 +51,11 @@ def _named(
             return huggingface.from_saved(path, split, image_column, label_column)
         files = parquet.files_under(path)
         if files:
-            return parquet.from_files(files, path, split, image_column, label_column)
+            try:
+                return parquet.from_files(files, path, split, image_column, label_column)
+            except DataError:
+                if image_column or label_column or not folder.holds_images(path):
+                    raise  # else: tables of something else beside an image folder
         return folder.from_folder(path, split)
     if path.is_file():
         if path.suffix.lower() in (".parquet", ".pq"):

@@ -9,6 +9,8 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from PIL import Image
+
 from synthaug import storage
 from synthaug.data.sources.base import Problem, Row, Source
 from synthaug.data.sources.selection import canonical_split, choose_split
@@ -125,6 +127,16 @@ def _no_classes(base: Path, top: Sequence[os.DirEntry[str]]) -> DataError:
     return DataError(
         f"{base}: expected one folder a class, as in {base.name}/cat/1.png, but found no folders and {len(loose)} "
         f"files.{hint}"
+    )
+
+
+def holds_images(root: Path) -> bool:
+    """Say whether there are image files in the folders below, by their names."""
+    return any(
+        Path(file).suffix.lower() in Image.registered_extensions()
+        for inner in _visible(root)
+        if inner.is_dir()
+        for file, *_ in _files_under(Path(inner.path), inner.name)
     )
 
 

@@ -64,19 +64,15 @@ def from_dataset(dataset: Any) -> MapStyleSource:
     ``targets`` (content); where it has neither, only decoding tells, and that is done at every start.
     """
     indices: list[int] | None = None
-    while hasattr(dataset, "dataset") and hasattr(dataset, "indices"):  # torch.utils.data.Subset
+    while _is_part(dataset):
         own = [int(index) for index in dataset.indices]
         indices = own if indices is None else [own[index] for index in indices]
         dataset = dataset.dataset
     name = type(dataset).__name__
     if not len(dataset) or indices == []:
         raise DataError(f"{name}: expected at least one item, but it is empty.")
-    left_out = [key for key in ("transform", "transforms") if getattr(dataset, key, None) is not None]
-    if left_out:
-        dataset = copy.copy(dataset)
-        for key in left_out:
-            setattr(dataset, key, _unchanged)
-    names = getattr(dataset, "classes", None) or getattr(dataset, "categories", None)
+    dataset, left_out = _raw(dataset)
+    names = _class_names(dataset)
     classes = [str(name) for name in names] if isinstance(names, (list, tuple)) else None
     fingerprint = _fingerprint(dataset)
     if fingerprint is not None:
@@ -103,6 +99,44 @@ def _is_folder(dataset: Any) -> bool:
         and type(dataset).__getitem__ is DatasetFolder.__getitem__
         and dataset.loader is default_loader
     )
+
+
+def _is_part(dataset: Any) -> bool:
+    """Whether a dataset is a `torch.utils.data.Subset` or alike."""
+    return hasattr(dataset, "dataset") and hasattr(dataset, "indices")
+
+
+def _is_joined(dataset: Any) -> bool:
+    """Whether a dataset is a `torch.utils.data.ConcatDataset` or alike."""
+    return hasattr(dataset, "cumulative_sizes") and bool(getattr(dataset, "datasets", None))
+
+
+def _raw(dataset: Any) -> tuple[Any, list[str]]:
+    """Return a dataset without its transforms and those of the datasets that it is made of, and their names."""
+    left_out = [key for key in ("transform", "transforms") if getattr(dataset, key, None) is not None]
+    changes: dict[str, Any] = dict.fromkeys(left_out, _unchanged)
+    if _is_joined(dataset):
+        parts = [_raw(part) for part in dataset.datasets]
+        changes["datasets"] = [part for part, _ in parts]
+        left_out += [key for _, keys in parts for key in keys if key not in left_out]
+    elif _is_part(dataset):
+        changes["dataset"], keys = _raw(dataset.dataset)
+        left_out += keys
+    if changes:
+        dataset = copy.copy(dataset)
+        for key, value in changes.items():
+            setattr(dataset, key, value)
+    return dataset, list(dict.fromkeys(left_out))
+
+
+def _class_names(dataset: Any) -> Any:
+    """Return the names of the classes; of several datasets those that they agree on."""
+    if _is_part(dataset):
+        return _class_names(dataset.dataset)
+    if _is_joined(dataset):
+        first, *others = map(_class_names, dataset.datasets)
+        return first if all(names == first for names in others) else None
+    return getattr(dataset, "classes", None) or getattr(dataset, "categories", None)
 
 
 def _fingerprint(dataset: Any) -> str | None:

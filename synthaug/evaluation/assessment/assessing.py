@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from synthaug.data import ImageDataset
 
 JSON, PAGE = "evaluation.json", "evaluation.html"
-_CONTENTS = Contents("evaluation", (JSON,), (PAGE,))
+_CONTENTS = Contents("evaluation", (JSON,), (PAGE,), {JSON: ("findings", "memorisation")})
 
 
 def evaluate(

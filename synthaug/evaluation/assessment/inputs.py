@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthaug.data import ImageDataset
+from synthaug.data.overlap import without_training_images
 from synthaug.data.sources.find import find_source
 from synthaug.data.sources.folder import FolderSource
 from synthaug.errors import ConfigError, DataError
@@ -239,11 +240,7 @@ def _test_part(source: Any, size: dict[str, Any]) -> ImageDataset | None:
 
 def _as_classes_of(train: ImageDataset, held_out: ImageDataset) -> ImageDataset:
     """Return held-out images with labels among the training images' classes."""
-    if held_out.digest == train.digest:
-        raise DataError(
-            "expected held-out images that the generator did not see, but got the training images themselves. "
-            "Name another source (--holdout) or part (--holdout-split), or leave it out."
-        )
+    held_out = without_training_images(held_out, train)
     if len(held_out) < _LEAST:
         raise DataError(f"expected {_LEAST} held-out images or more to measure against, but got {len(held_out)}.")
     if held_out.classes == train.classes:

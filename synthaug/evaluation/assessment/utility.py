@@ -1,4 +1,4 @@
-"""What samples teach a classifier: alone, and added to the real images."""
+"""What samples teach a classifier: alone, and beside the real images, as a policy lets them enter."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Utility:
     Attributes:
         real: Trained on real images alone, one a seed.
         samples: Trained on samples alone (classification accuracy score), one a seed.
-        both: Trained on real images of which half a batch is replaced by samples, one a seed.
+        both: Trained on real images and samples by the policy, one a seed.
         gain: ``both`` − ``real``, paired by seed.
         recall: Mean recall over the seeds by class, of each arm; `None` where nothing is held out.
         settings: Of the classifier.
@@ -42,6 +42,16 @@ class Utility:
     recall: dict[str, dict[str, float | None]]
     settings: dict[str, Any]
     policy: Policy
+
+    @property
+    def way(self) -> str:
+        """How the samples entered, in words that follow "samples"."""
+        share = f"{100 * self.policy.replace_probability:g} %"
+        return {
+            "replace": f"in place of {share} of the real images",
+            "add": "added to the real images",
+            "mix": f"mixed into {share} of the real images",
+        }[self.policy.mode]
 
     def mean(self, arm: str) -> float:
         """Return the mean accuracy of ``"real"``, ``"samples"`` or ``"both"``."""

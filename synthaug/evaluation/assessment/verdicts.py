@@ -63,20 +63,20 @@ def judge(
 
 
 def _on_utility(utility: Utility) -> Finding:
-    gain = utility.gain
+    gain, way = utility.gain, utility.way
     words = {
-        "better": "Added to the real images, the samples make the classifier better.",
-        "worse": "Added to the real images, the samples make the classifier worse.",
-        "unclear": "Whether the samples help a classifier beside the real images is unclear.",
+        "better": f"{way[0].upper()}{way[1:]}, the samples make the classifier better.",
+        "worse": f"{way[0].upper()}{way[1:]}, the samples make the classifier worse.",
+        "unclear": f"Whether the samples, {way}, help a classifier is unclear.",
     }[gain.verdict]
     interval = (
-        "one seed, so no interval"
+        f"no interval: {gain.pairs} seed{'s that agree to the image' if gain.pairs > 1 else ''}"
         if gain.low is None or gain.high is None
         else f"95 % interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f} over {gain.pairs} seeds"
     )
     detail = (
         f"Accuracy on held-out images: {100 * utility.mean('real'):.1f} % with real images alone, "
-        f"{100 * utility.mean('both'):.1f} % with samples added: {100 * gain.mean:+.1f} points ({interval}). "
+        f"{100 * utility.mean('both'):.1f} % with samples {way}: {100 * gain.mean:+.1f} points ({interval}). "
         f"With samples alone {100 * utility.mean('samples'):.1f} %."
     )
     return Finding("utility", gain.verdict, words, detail)

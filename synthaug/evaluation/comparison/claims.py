@@ -136,7 +136,7 @@ def _subject(claim: Claim) -> str:
 def _in_words(interval: Interval, spec: str) -> str:
     estimate, low, high = interval
     if low is None or high is None:
-        return f"{estimate:{spec}} (one seed has no interval)"
+        return f"{estimate:{spec}} (no interval)"
     return f"{estimate:{spec}} (95 % interval {low:{spec}} … {high:{spec}})"
 
 

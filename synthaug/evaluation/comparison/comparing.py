@@ -18,6 +18,8 @@ from synthaug.evaluation.comparison.runs import clear, failure, perform_all
 from synthaug.evaluation.comparison.splits import train_and_held_out
 from synthaug.evaluation.comparison.summary import FamilySummary, summarise
 from synthaug.evaluation.comparison.task import (
+    DATA,
+    DATA_KEYS,
     GRID,
     REALS,
     Task,
@@ -36,7 +38,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 JSON, PAGE = "compare.json", "compare.html"
-_CONTENTS = Contents("comparison", (JSON, "data/*/data.json", "data/.*.new"))
+_DATA = f"data/*/{DATA}"
+_CONTENTS = Contents(
+    "comparison", (JSON, _DATA, "data/.*.new"), proof={JSON: ("families", "findings"), _DATA: DATA_KEYS}
+)
 _WIDTH = 150  # of a table that goes to a file
 _OWN = ("steps", "minutes", "seed")
 """Arguments of `fit` that a comparison sets itself."""

@@ -59,8 +59,8 @@ def difference_interval(first: Sequence[float], second: Sequence[float]) -> Inte
     if min(len(first), len(second)) < 2:
         return Interval(difference, None, None)
     parts = [float(np.var(values, ddof=1)) / len(values) for values in (first, second)]
-    if sum(parts) == 0:
-        return Interval(difference, difference, difference)
+    if sum(parts) == 0:  # values that agree to the last digit come of few images, and are no certainty
+        return Interval(difference, None, None) if difference else Interval(0.0, 0.0, 0.0)
     degrees = sum(parts) ** 2 / sum(part**2 / (len(v) - 1) for part, v in zip(parts, (first, second), strict=True))
     half = float(t.ppf(_TAIL, degrees)) * math.sqrt(sum(parts))
     return Interval(difference, difference - half, difference + half)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -12,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from synthaug.errors import OutputExistsError, TrainingInterrupted
-from synthaug.evaluation.comparison.task import FAILURE, TASK, Task, finished
+from synthaug.evaluation.comparison.task import DATA_FOLDER, FAILURE, RUN_FOLDER, TASK, Task, finished
 from synthaug.storage import read_json, write_json
 
 Say = Callable[[str], None]
@@ -99,7 +100,15 @@ def _refuse_other(task: Task, out: Path) -> None:
 
 def clear(out: Path) -> None:
     """Delete the runs and data of an earlier comparison, and nothing else."""
-    for name in ("runs", "data"):
-        shutil.rmtree(out / name, ignore_errors=True)
+    for contents, folders in (
+        (RUN_FOLDER, (*out.glob("runs/*"), *out.glob("runs/*/*"))),
+        (DATA_FOLDER, out.glob("data/*")),
+    ):
+        for folder in folders:
+            if contents.marked(folder):
+                shutil.rmtree(folder)
     for name in ("compare.json", "compare.html"):
         (out / name).unlink(missing_ok=True)
+    for folder in sorted((*out.glob("runs/*"), out / "runs", out / "data"), reverse=True):
+        with contextlib.suppress(OSError):  # what is not empty is the user's
+            folder.rmdir()

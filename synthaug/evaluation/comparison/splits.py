@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from synthaug.data import ImageDataset
+from synthaug.data.overlap import without_training_images
 from synthaug.errors import DataError
 
 HELD_OUT_SHARE = 0.2
@@ -30,7 +31,7 @@ def train_and_held_out(
             a fifth of the training images, stratified.
 
     Raises:
-        DataError: If the parts have different classes or too few images.
+        DataError: If the parts have different classes or too few images, or all that is held out is trained on.
     """
     named = not isinstance(source, ImageDataset)
     train = _part(source, "train", image_size, channels) if named and split is None else None
@@ -47,13 +48,16 @@ def train_and_held_out(
         rest = ImageDataset.load(held_out, **like)
     elif named:
         rest = _part(source, "test", **like)
-    if rest is None or rest.digest == train.digest:
+    own_part = rest is None or rest.digest == train.digest
+    if rest is None or own_part:
         train, rest = train.split(1 - HELD_OUT_SHARE, seed=0)
     if rest.classes != train.classes:
         raise DataError(
             f"expected held-out images of the training images' {len(train.classes)} classes in the same order, but "
             f"got {', '.join(rest.classes[:5])}{', …' if len(rest.classes) > 5 else ''}."
         )
+    if not own_part:
+        rest = without_training_images(rest, train)
     if len(rest) < _LEAST:
         raise DataError(f"expected {_LEAST} held-out images or more to measure against, but got {len(rest)}.")
     return train, rest

@@ -14,6 +14,9 @@ from synthaug.storage import Contents, canonical_json, new_directory, read_json,
 
 TASK, TRAINING, RESULT, FAILURE = "task.json", "training.json", "result.json", "failure.json"
 GRID, GENERATOR = "samples.png", "generator"
+DATA, DATA_KEYS = "data.json", ("name", "classes", "digest")
+DATA_FOLDER = Contents("data", (DATA,), ("images.npy", "labels.npy"), {DATA: DATA_KEYS})
+RUN_FOLDER = Contents("run", (TASK,), proof={TASK: ("family", "seed", "minutes", "settings")})
 REALS = "reals"
 """Instead of a family: the real training images, measured as if they were samples."""
 
@@ -77,22 +80,21 @@ def settings_text(settings: dict[str, Any]) -> str:
 
 def store_data(data: ImageDataset, folder: Path) -> None:
     """Write a dataset as plain arrays, for the runs' processes to map."""
-    contents = Contents("data", ("data.json",), ("images.npy", "labels.npy"))
-    with new_directory(folder, overwrite=True, what="compare", contents=contents) as partial:
+    with new_directory(folder, overwrite=True, what="compare", contents=DATA_FOLDER) as partial:
         np.save(partial / "images.npy", data.images)
         np.save(partial / "labels.npy", data.labels)
-        write_json(partial / "data.json", {"name": data.name, "classes": list(data.classes), "digest": data.digest})
+        values = (data.name, list(data.classes), data.digest)
+        write_json(partial / DATA, dict(zip(DATA_KEYS, values, strict=True)))
 
 
 def stored_digest(folder: Path) -> str | None:
     """Return the digest of the dataset that `store_data` put there, if it did."""
-    path = folder / "data.json"
-    return str(read_json(path)["digest"]) if path.is_file() else None
+    return str(read_json(folder / DATA)["digest"]) if DATA_FOLDER.marked(folder) else None
 
 
 def open_data(folder: Path) -> ImageDataset:
     """Open what `store_data` wrote, memory-mapped."""
-    about = read_json(folder / "data.json")
+    about = read_json(folder / DATA)
     images = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
     labels = np.load(folder / "labels.npy", allow_pickle=False)
     return ImageDataset.from_arrays(images, labels, about["classes"], about["name"])

@@ -2,8 +2,9 @@
 
 Two signs are added up. An image that the decoder cannot make is rebuilt badly: squared error, in each pixel relative to
 what is usual there. An image that it can make, but that is unlike the normal ones, has an unusual code: Mahalanobis
-distance of the code. Both are logarithms standardised on normal images kept out of training, so that neither counts
-more for being larger. ``benchmarks.latent.anomalies`` measures their sum beside each alone.
+distance of the code, among the leading principal components where codes are long. Both are logarithms standardised on
+normal images kept out of training, so that neither counts more for being larger. ``benchmarks.latent.anomalies``
+measures their sum beside each alone.
 
 The threshold comes from normal images that the generator has not seen; `synthaug.latent.anomalies.unseen` checks that.
 """
@@ -24,6 +25,7 @@ from synthaug.data import ImageDataset
 from synthaug.devices import resolve_device
 from synthaug.errors import ConfigError, DataError
 from synthaug.generators import Generator
+from synthaug.generators.priors import MOST_DIMENSIONS, principal_axes
 from synthaug.latent.anomalies.unseen import as_normal, check_calibration, check_disjoint, check_held_out
 from synthaug.latent.inputs import ImagesLike, as_generator, read_images, read_labelled, require_encoder
 
@@ -235,7 +237,9 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         self.centres_ = np.zeros((len(gen.classes), gen.latent_size))
         for label in self.labels_:
             self.centres_[label] = codes[labels == label].mean(axis=0)
-        self.covariance_ = LedoitWolf(assume_centered=True).fit(codes - self.centres_[labels])
+        around = codes - self.centres_[labels]
+        self.axes_ = principal_axes(around, MOST_DIMENSIONS) if gen.latent_size > MOST_DIMENSIONS else None
+        self.covariance_ = LedoitWolf(assume_centered=True).fit(self._reduced(around))
         images = read_images(held_out, gen)
         labels = self._labels(images)
         self.usual_error_ = sum(error.sum(axis=0) for _, _, error in self._rebuilt(images, labels)) / len(images)
@@ -259,8 +263,12 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # sci
             if others is not None:
                 usual = usual + (usual - error) / others
             signs[part, 0] = (error / (usual + _USUAL)).mean(axis=(1, 2, 3))
-            signs[part, 1] = self.covariance_.mahalanobis(codes - self.centres_[labels[part]])
+            signs[part, 1] = self.covariance_.mahalanobis(self._reduced(codes - self.centres_[labels[part]]))
         return np.log(np.maximum(signs, 1e-12))
+
+    def _reduced(self, codes: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return centred codes (N, latent_size) within the 128 axes of most variation, if they are longer."""
+        return codes if self.axes_ is None else codes @ self.axes_.T
 
     def _labels(self, images: NDArray[np.uint8]) -> NDArray[np.int64]:
         """Return the normal class under which each image is rebuilt best."""

@@ -6,14 +6,13 @@ several times as many new normal images as promised.
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from synthaug.data import ImageDataset
+from synthaug.data.overlap import among
 from synthaug.errors import DataError, DataWarning
 from synthaug.generators import Generator
 
@@ -70,8 +69,7 @@ def check_disjoint(normal: ImageDataset, calibration: ImageDataset) -> None:
     Raises:
         DataError: If all are.
     """
-    known = {_name(image) for image in normal.images}
-    number = sum(_name(image) in known for image in calibration.images)
+    number = int(among(calibration, normal).sum())
     if number == len(calibration):
         raise DataError(
             f"calibration: expected normal images other than X, but all {number} are among those of X. Give others, "
@@ -100,7 +98,3 @@ def _trained_on(gen: Generator, data: ImageDataset) -> bool:
 def _trained_on_source(gen: Generator, data: ImageDataset) -> bool:
     """Whether a generator was trained on the whole dataset that these images were chosen from."""
     return bool(_dataset(gen).get("digest") == data.source_digest)
-
-
-def _name(image: NDArray[np.uint8]) -> bytes:
-    return hashlib.sha256(image.tobytes()).digest()

@@ -18,6 +18,7 @@ METHODS = ("mean", "logistic")
 
 _FORMAT = "synthaug-direction"
 _VERSION = 1
+_FOLDS = 5
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -30,8 +31,9 @@ class Direction:
         generator: Digest of the generator whose codes it moves; see `digest_of`.
         method: How it was found.
         images: Numbers of images with and without the attribute that it was found from.
-        accuracy: Balanced share of these images that lie on their own side of the plane halfway: near 0.5 the
-            latent space does not know the attribute.
+        accuracy: Balanced share of these images that lie on their own side of the plane halfway, each judged by a plane
+            found without it: near 0.5 the latent space does not know the attribute. `None` where a group has one image
+            only, which can not be left out.
     """
 
     name: str
@@ -39,7 +41,7 @@ class Direction:
     generator: str
     method: str = "mean"
     images: tuple[int, int] = (0, 0)
-    accuracy: float = 0.0
+    accuracy: float | None = None
 
     @staticmethod
     def digest_of(gen: Generator) -> str:
@@ -74,7 +76,12 @@ class Direction:
 
     def summary(self) -> str:
         """Return, in a line, how well the latent space knows the attribute."""
-        return f"{self.accuracy:.0%} of them (balanced) lie on their side of the middle; by chance it would be 50%"
+        if self.accuracy is None:
+            return "too few of them to tell how well the latent space knows the attribute"
+        return (
+            f"{self.accuracy:.0%} of them (balanced) lie on their side of the middle between the others; by chance it "
+            "would be about 50%"
+        )
 
     def save(self, path: str | Path) -> None:
         """Write it as JSON, atomically."""
@@ -150,51 +157,108 @@ def attribute_direction(
     codes = np.concatenate([gen.encode_images(*group)[0] for group in (first, second)]).astype(np.float64)
     labels = np.concatenate([first.labels, second.labels])
     has = np.arange(len(labels)) < len(first.labels)
-    centred, has, weights = _within_classes(codes, labels, has)
-    difference = np.average(centred[has], axis=0, weights=weights[has]) - np.average(
-        centred[~has], axis=0, weights=weights[~has]
-    )
-    if not np.any(difference):
+    vector = _Halves(codes, labels, has, method).vector
+    if not np.any(vector):
         raise DataError("expected two groups of images that differ, but their codes have the same mean.")
-    vector = difference
-    if method == "logistic":
-        from sklearn.linear_model import LogisticRegression
-
-        spread = centred.std(axis=0) + 1e-12
-        model = LogisticRegression(class_weight="balanced", max_iter=1000)
-        normal = model.fit(centred / spread, has, sample_weight=weights).coef_[0] / spread
-        vector = normal * (normal @ difference) / (normal @ normal)
-    middle = 0.5 * sum(np.average(centred[group], axis=0, weights=weights[group]) for group in (has, ~has))
-    side = (centred - middle) @ vector > 0
     return Direction(
         name,
         vector.astype(np.float32),
         Direction.digest_of(gen),
         method,
         (len(first.labels), len(second.labels)),
-        float(0.5 * (side[has].mean() + (~side[~has]).mean())),
+        _accuracy(codes, labels, has, method),
     )
 
 
-def _within_classes(
-    codes: NDArray[np.float64], labels: NDArray[np.int64], has: NDArray[np.bool_]
-) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.float64]]:
-    """Return codes around the middle between their class's groups, which have the attribute, and their weights.
+def _accuracy(
+    codes: NDArray[np.float64], labels: NDArray[np.int64], has: NDArray[np.bool_], method: str
+) -> float | None:
+    """Return the balanced share of codes on their own side of the plane that the other folds' codes give.
 
-    Each class counts as much as the precision of its difference allows, n m / (n + m) for groups of n and m images
-    (Cochran 1954). Classes that are in one group only say nothing; if all are, codes are compared as they are.
+    On its own codes a plane would be right about noise, too, where there are not many more images than dimensions.
     """
-    kept = np.zeros(len(labels), dtype=bool)
-    centred, weights = codes.copy(), np.ones(len(labels))
-    for label in np.unique(labels):
-        groups = [(labels == label) & group for group in (has, ~has)]
-        numbers = [int(group.sum()) for group in groups]
-        if min(numbers) == 0:
-            continue
-        kept |= groups[0] | groups[1]
-        centred[groups[0] | groups[1]] -= 0.5 * (codes[groups[0]].mean(axis=0) + codes[groups[1]].mean(axis=0))
-        for group, number in zip(groups, numbers, strict=True):
-            weights[group] = numbers[0] * numbers[1] / sum(numbers) / number
-    if not kept.any():
-        return codes, has, weights
-    return centred[kept], has[kept], weights[kept]
+    folds = _folds(labels, has)
+    right = np.full(len(codes), np.nan)
+    for fold in range(_FOLDS):
+        judged, kept = folds == fold, folds != fold
+        halves = _Halves(codes[kept], labels[kept], has[kept], method)
+        known = judged & halves.knows(labels)
+        right[known] = halves.of(codes[known], labels[known]) == has[known]
+    groups = [right[group & ~np.isnan(right)] for group in (has, ~has)]
+    return None if min(map(len, groups)) == 0 else float(0.5 * sum(group.mean() for group in groups))
+
+
+def _folds(labels: NDArray[np.int64], has: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the fold of each image, (N,), stratified; −1 for the only one of its class in its group.
+
+    Groups of one size lose as many images to a fold: a smaller one would have its mean further from any new code.
+    """
+    random = np.random.Generator(np.random.Philox(key=0))
+    folds = np.full(len(labels), -1, dtype=np.int64)
+    for place, label in enumerate(np.unique(labels)):
+        for group in (has, ~has):
+            rows = np.flatnonzero((labels == label) & group)
+            if len(rows) >= 2:
+                folds[random.permutation(rows)] = (np.arange(len(rows)) + place) % _FOLDS
+    return folds
+
+
+class _Halves:
+    """The two sides of the plane halfway between codes that have an attribute and those that do not.
+
+    Codes are looked at around the middle between their class's groups. Each class counts as much as the precision of
+    its difference allows, n m / (n + m) for groups of n and m images (Cochran 1954). Classes that are in one group only
+    say nothing; if all are, codes are compared as they are.
+
+    Args:
+        codes: (N, D).
+        labels: Their classes, (N,).
+        has: Which have the attribute, (N,).
+        method: See `attribute_direction`.
+
+    Attributes:
+        vector: From the groups' mean without the attribute to that with it, (D,).
+    """
+
+    def __init__(
+        self, codes: NDArray[np.float64], labels: NDArray[np.int64], has: NDArray[np.bool_], method: str
+    ) -> None:
+        weights = np.ones(len(labels))
+        self._centres: dict[int, NDArray[np.float64]] = {}
+        for label in np.unique(labels).tolist():
+            groups = [(labels == label) & group for group in (has, ~has)]
+            numbers = [int(group.sum()) for group in groups]
+            if min(numbers) == 0:
+                continue
+            self._centres[label] = 0.5 * (codes[groups[0]].mean(axis=0) + codes[groups[1]].mean(axis=0))
+            for group, number in zip(groups, numbers, strict=True):
+                weights[group] = numbers[0] * numbers[1] / sum(numbers) / number
+        kept = self.knows(labels)
+        centred, has, weights = self._centred(codes[kept], labels[kept]), has[kept], weights[kept]
+        means = [np.average(centred[group], axis=0, weights=weights[group]) for group in (has, ~has)]
+        self.vector: NDArray[np.float64] = means[0] - means[1]
+        self._middle = 0.5 * (means[0] + means[1])
+        if method == "logistic" and np.any(self.vector):
+            from sklearn.linear_model import LogisticRegression
+
+            spread = centred.std(axis=0) + 1e-12
+            model = LogisticRegression(class_weight="balanced", max_iter=1000)
+            normal = model.fit(centred / spread, has, sample_weight=weights).coef_[0] / spread
+            self.vector = normal * (normal @ self.vector) / (normal @ normal)
+
+    def knows(self, labels: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return for which of the labels (N,) codes can be compared."""
+        return np.isin(labels, list(self._centres)) if self._centres else np.ones(len(labels), dtype=bool)
+
+    def of(self, codes: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return which codes (N, D) of known classes lie on the side of those that have the attribute, (N,)."""
+        side: NDArray[np.bool_] = (self._centred(codes, labels) - self._middle) @ self.vector > 0
+        return side
+
+    def _centred(self, codes: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.float64]:
+        if not self._centres:
+            return codes
+        centred = codes.copy()
+        for label, centre in self._centres.items():
+            centred[labels == label] -= centre
+        return centred

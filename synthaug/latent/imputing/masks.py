@@ -120,7 +120,7 @@ def _alpha(image: Any) -> NDArray[np.bool_] | None:
 
 def _opened(image: str | os.PathLike[str] | Image.Image, mode: str) -> NDArray[np.uint8]:
     if isinstance(image, Image.Image):
-        return np.asarray(image.convert(mode))
+        return np.asarray(ImageOps.exif_transpose(image).convert(mode))
     try:
         with Image.open(Path(image)) as opened:
             return np.asarray(ImageOps.exif_transpose(opened).convert(mode))

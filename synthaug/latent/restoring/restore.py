@@ -1,10 +1,12 @@
 """Denoising and super-resolution with what a generator knows about its images.
 
 An autoencoder that was trained for it (``corruption="noise"`` or ``"downsample"``) gives the clean image in one pass.
-Any other generator with an encoder projects the image on what it can make: it looks for the code whose image, once
-damaged in the same way, is nearest to what was observed and likely under the prior (Bora et al. 2017; Menon et al.
-2020, "PULSE"). Either way the observation has the last word: denoising mixes back what stands out from the noise, and
-upscaling ends with an image whose block means are the small image.
+Diffusion in pixels is a denoiser of any noise, and upscaling needs no other one: it alternates between denoising and
+what was observed (Venkatakrishnan et al. 2013, plug and play). Any other generator with an encoder projects the image
+on what it can make: it looks for the code whose image, once damaged in the same way, is nearest to what was observed
+and likely under the prior (Bora et al. 2017; Menon et al. 2020, "PULSE"). Either way the observation has the last word:
+denoising mixes back what stands out from the noise, and upscaling ends with an image whose block means are the small
+image.
 """
 
 from __future__ import annotations
@@ -30,6 +32,8 @@ _LEARNING_RATE = 0.05
 _LEAST_ERROR = 1e-4  # of images in [-1, 1]: below it, fitting the observation better is no longer worth a likely code
 _LOCAL = 1.5  # standard deviation, in pixels, of the window that judges where the projection lacks detail
 _SMOOTH_ROUNDS, _BISECTIONS = 5, 16
+_SIGMAS = np.geomspace(1, 0.05, 16)
+"""Noise that a denoiser is told to take out while upscaling, with pixels from 0 to 1."""
 _ENOUGH_BLOCKS = 16
 
 
@@ -48,12 +52,13 @@ def denoise(
     Little noise thus leaves the image nearly as it is, much noise leaves the generator's.
 
     Args:
-        gen: A generator with an encoder, or its folder; best an autoencoder with ``corruption="noise"``.
+        gen: A generator with an encoder, or its folder; best an autoencoder with ``corruption="noise"``, or diffusion.
         images: Noisy images, in any form that `synthaug.latent.inputs.read_images` reads.
         labels: Their classes; found by the generator if left out.
         sigma: Standard deviation of the noise, with pixels from 0 to 1; estimated for each image if left out.
-        steps: Gradient steps of the projection, where the generator was not trained for noise; 0 takes the code that
-            the encoder finds, which is quick and, since detail is mixed back, hardly worse.
+        steps: Gradient steps of the projection, where the generator was neither trained for noise nor is diffusion in
+            pixels; 0 takes the code that the encoder finds, which is quick and, since detail is mixed back, hardly
+            worse.
 
     Returns:
         uint8 images (N, H, W, C).
@@ -71,12 +76,13 @@ def denoise(
             f"sigma: expected a standard deviation from 0 to 1 (pixels are from 0 to 1), but got {sigma}."
         )
     noisy, numbers = read_labelled(images, labels, gen)
+    noise = estimate_noise(noisy) if sigma is None else np.full(len(noisy), sigma)
+    if gen.has_denoiser:
+        return _mix(gen.denoise_images(noisy, noise, numbers), noisy, noise)
     codes, _ = gen.encode_images(noisy, numbers)
     if not trained and steps:
         codes = fit_codes(gen, noisy, numbers, codes, lambda made: made, steps)
-    projected = gen.decode_codes(codes, numbers)
-    noise = estimate_noise(noisy) if sigma is None else np.full(len(noisy), sigma)
-    return _mix(projected, noisy, noise)
+    return _mix(gen.decode_codes(codes, numbers), noisy, noise)
 
 
 def upscale(
@@ -90,13 +96,13 @@ def upscale(
     """Enlarge images to the generator's size, so that shrinking the result gives the input again.
 
     Args:
-        gen: A generator with an encoder, or its folder; best an autoencoder with ``corruption="downsample"`` and this
-            factor.
+        gen: A generator with an encoder, or its folder; best diffusion, or an autoencoder with
+            ``corruption="downsample"`` and this factor.
         images: Small images, uint8 (N, H / factor, W / factor, C) of the generator's (C, H, W).
         factor: 2 or 4.
         labels: Classes of the images; found by the generator if left out.
-        steps: Gradient steps of the projection, where the generator was not trained for this; 0 takes the code that
-            the encoder finds for the bicubic enlargement.
+        steps: Gradient steps of the projection, where the generator was neither trained for this nor is diffusion in
+            pixels; 0 takes the code that the encoder finds for the bicubic enlargement.
 
     Returns:
         uint8 images (N, H, W, C). `shrink` turns them into the input again, but for rounding.
@@ -121,6 +127,8 @@ def upscale(
         )
     bicubic = enlarge(images, factor)
     numbers = resolve_labels(labels, gen, bicubic)
+    if gen.has_denoiser:
+        return _denoised_in_turn(gen, bicubic, numbers, images, factor)
     codes, _ = gen.encode_images(bicubic, numbers)
     if not trained and steps:
         codes = fit_codes(gen, images, numbers, codes, lambda made: F.avg_pool2d(made, factor), steps)
@@ -138,7 +146,7 @@ def fit_codes(
     """Find codes whose images, seen through ``observe``, are near what was observed, and that are likely.
 
     Minimises n/2 · log(mean squared error) + |z|²/2 for each image by gradient descent: a Gaussian likelihood of the
-    variance that fits best, and the VAE's prior. The prior is left out for deterministic encoders, which have none.
+    variance that fits best, and the prior N(0, I), which is left out for autoencoders: their codes have none.
 
     Args:
         gen: A generator whose decoder is differentiable.
@@ -170,16 +178,14 @@ def _fit_chunk(
     target = from_uint8(torch.from_numpy(np.array(observed)).permute(0, 3, 1, 2).to(device))
     of = torch.from_numpy(np.array(labels)).to(device)
     z = torch.from_numpy(np.array(start)).to(device).requires_grad_()
-    with torch.no_grad():
-        image = target if target.shape[1:] == gen.image_shape else F.interpolate(target, gen.image_shape[1:])
-        has_prior = bool(torch.isfinite(gen.encode(image, of).logvar).all())
-    # Codes of a deterministic encoder have a scale of their own.
-    optimiser = torch.optim.Adam([z], lr=_LEARNING_RATE * (1.0 if has_prior else max(float(z.detach().std()), 1e-3)))
+    # Codes without a prior have a scale of their own.
+    scale = 1.0 if gen.normal_codes else max(float(z.detach().std()), 1e-3)
+    optimiser = torch.optim.Adam([z], lr=_LEARNING_RATE * scale)
     for _ in range(steps):
         with torch.enable_grad():
             error = (observe(gen.reconstruct(z, of).float()) - target).square().mean(dim=(1, 2, 3))
             loss = 0.5 * target[0].numel() * (error + _LEAST_ERROR).log()
-            if has_prior:
+            if gen.normal_codes:
                 loss = loss + 0.5 * z.square().sum(1)
             (z.grad,) = torch.autograd.grad(loss.sum(), z)
         optimiser.step()
@@ -287,6 +293,16 @@ def _mix(projected: NDArray[np.uint8], images: NDArray[np.uint8], sigma: NDArray
     weight = np.clip(1 - noise / np.maximum(power, 1e-9), 0, 1)
     mixed: NDArray[np.uint8] = np.rint(np.clip(projected + weight * residual, 0, 255)).astype(np.uint8)
     return mixed
+
+
+def _denoised_in_turn(
+    gen: Generator, start: NDArray[np.uint8], labels: NDArray[np.int64], small: NDArray[np.uint8], factor: int
+) -> NDArray[np.uint8]:
+    """Take ever less noise out, and correct block means to be the small images each time (Zhang et al. 2021, DPIR)."""
+    made = _back_project(start, small, factor)
+    for sigma in _SIGMAS:
+        made = _back_project(gen.denoise_images(made, np.full(len(made), sigma), labels), small, factor)
+    return made
 
 
 def _back_project(large: NDArray[np.uint8], small: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from synthaug.devices import one_thread
 from synthaug.errors import ConfigError, DataError, FormatError
 from synthaug.generators import Generator, load
 from synthaug.generators.noise import sample_noise
@@ -127,7 +128,7 @@ class LiveVariation(LabelReader):
         shape = (channels, height, width)
         if channels not in (1, 3):
             raise DataError(f"expected images with 1 or 3 channels, but got {channels}; convert them first.")
-        with _one_thread() if len(images) == 1 else contextlib.nullcontext():
+        with one_thread() if len(images) == 1 else contextlib.nullcontext():
             decoded, restored = self._decode(fit_tensor(images, self.image_shape), labels, names)
             return self.variation.finish(
                 fit_tensor(decoded, shape), images, None if restored is None else fit_tensor(restored, shape)
@@ -163,17 +164,3 @@ class LiveVariation(LabelReader):
         self._placed = gen.to(device)
         self._centres = ClassCentres(self._placed)
         return self._placed
-
-
-@contextlib.contextmanager
-def _one_thread() -> Iterator[None]:
-    """Use one thread: for one image several are no faster, and in a forked process they may wait for each other."""
-    before = torch.get_num_threads()
-    if before == 1:
-        yield
-        return
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
