@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 from synthaug.errors import ConfigError, FormatError, OutputExistsError
 
 PARTIAL_SUFFIX = ".partial"
-MANIFEST, METADATA = ".synthaug.json", "metadata.parquet"
-"""In outputs of samples: what they are to become, and, beside image folders, a table of them by file. The first is
-hidden, because readers of Parquet and image folders take every visible file for data."""
+MANIFEST, METADATA, BANK = ".synthaug.json", "metadata.parquet", "bank.json"
+"""In outputs of samples: what they are to become; beside image folders, a table of them by file; in banks, the header.
+The first is hidden, because readers of Parquet and image folders take every visible file for data."""
 _ANYWHERE = ("cli.yaml", ".cli.yaml", ".DS_Store", "Thumbs.db")
 """Beside any output: what the command line leaves, and what file managers do."""
 _LEFTOVER = re.compile(r"\.(.+?)(?:\.\d+\.tmp|\.new|\.old|\.gone)")

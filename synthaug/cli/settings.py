@@ -8,6 +8,7 @@ flags and fields alike.
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -104,12 +105,14 @@ class SettingsCommand(ConfigCommand):
 
 
 def parse_value(text: str) -> Any:
-    """Read a flag's value: a number, true, false, null, or a text.
+    """Read a flag's value: a number, numbers as in 32x48, true, false, null, or a text.
 
     Example:
-        >>> [parse_value(text) for text in ("64", "1e-3", "true", "resnet18")]
-        [64, 0.001, True, 'resnet18']
+        >>> [parse_value(text) for text in ("64", "1e-3", "32x48", "true", "resnet18")]
+        [64, 0.001, (32, 48), True, 'resnet18']
     """
+    if re.fullmatch(r"\d+(x\d+)+", text):
+        return tuple(map(int, text.split("x")))
     for kind in (int, float):
         try:
             return kind(text)

@@ -10,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthaug.errors import FormatError
-from synthaug.storage import MANIFEST, METADATA, Contents, new_file, partial_path, read_json, write_json
+from synthaug.storage import BANK, MANIFEST, METADATA, Contents, new_file, partial_path, read_json, write_json
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 FORMAT = "synthaug.bank"
 FORMAT_VERSION = 1
-HEADER, IMAGES, LABELS, TABLE = "bank.json", "images.npy", "labels.npy", "table.parquet"
+HEADER, IMAGES, LABELS, TABLE = BANK, "images.npy", "labels.npy", "table.parquet"
 REJECTED = "rejected.parquet"
 """Only in curated banks."""
 SAMPLES = Contents(

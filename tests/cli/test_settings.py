@@ -27,6 +27,8 @@ from synthaug.errors import ConfigError
         ("null", None),
         ("none", "none"),
         ("x", "x"),
+        ("32x48", (32, 48)),
+        ("x48", "x48"),
     ],
 )
 def test_values_of_flags(text, value):

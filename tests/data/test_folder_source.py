@@ -11,6 +11,7 @@ from PIL import Image
 
 from synthaug import ImageDataset
 from synthaug.errors import DataError, DataWarning
+from synthaug.sampling import SampleBank
 
 
 def add(path: Path, colour: object = 100, size: tuple[int, int] = (12, 10), mode: str = "L") -> None:
@@ -29,6 +30,12 @@ def test_a_stray_table_does_not_hide_the_images(class_folders: Path) -> None:
     assert np.array_equal(data.images, expected.images)
     with pytest.raises(DataError, match="embedding"):
         ImageDataset.load(class_folders, image_column="embedding")
+
+
+def test_a_bank_of_samples_is_no_dataset(tmp_path: Path) -> None:
+    SampleBank.from_arrays(np.zeros((2, 8, 8, 1), np.uint8), [0, 1], ["a", "b"]).save(tmp_path / "bank")
+    with pytest.raises(DataError, match=r"bank is a bank of samples\. Open it with SampleBank\.open"):
+        ImageDataset.load(tmp_path / "bank")
 
 
 def test_class_folders(class_folders: Path) -> None:

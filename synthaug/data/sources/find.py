@@ -11,6 +11,7 @@ from typing import Any
 from synthaug.data.sources import arrays, builtin, folder, huggingface, mapstyle, parquet
 from synthaug.data.sources.base import Source
 from synthaug.errors import DataError, did_you_mean
+from synthaug.storage import BANK
 
 KINDS = (
     "a folder of class folders, Parquet files, a Hugging Face dataset, a torchvision dataset, "
@@ -49,6 +50,11 @@ def _named(
     if path.is_dir():
         if huggingface.is_saved(path):
             return huggingface.from_saved(path, split, image_column, label_column)
+        if (path / BANK).is_file():
+            raise DataError(
+                f"expected {KINDS}, but {text} is a bank of samples. Open it with SampleBank.open, or generate in the "
+                "format imagefolder or parquet."
+            )
         files = parquet.files_under(path)
         if files:
             try:
