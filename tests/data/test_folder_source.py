@@ -32,6 +32,22 @@ def test_a_stray_table_does_not_hide_the_images(class_folders: Path) -> None:
         ImageDataset.load(class_folders, image_column="embedding")
 
 
+def test_images_beside_the_splits_are_told_of(class_folders: Path) -> None:
+    for part in ("train", "test", "more"):
+        shutil.copytree(class_folders / "cat", class_folders / part / "cat")
+        shutil.copytree(class_folders / "dog", class_folders / part / "dog")
+    for name in ("cat", "dog"):
+        shutil.rmtree(class_folders / name)
+    (class_folders / "runs").mkdir()
+    (class_folders / "runs" / "log.txt").write_text("no image")
+    with pytest.warns(DataWarning, match="more/: a folder beside the splits"):
+        data = ImageDataset.load(class_folders, split="train")
+    assert len(data) == 6
+    assert [problem.path for problem in data.problems] == ["more/"]
+    shutil.rmtree(class_folders / "more")
+    assert ImageDataset.load(class_folders, split="train", strict=True).problems == ()
+
+
 def test_a_bank_of_samples_is_no_dataset(tmp_path: Path) -> None:
     SampleBank.from_arrays(np.zeros((2, 8, 8, 1), np.uint8), [0, 1], ["a", "b"]).save(tmp_path / "bank")
     with pytest.raises(DataError, match=r"bank is a bank of samples\. Open it with SampleBank\.open"):

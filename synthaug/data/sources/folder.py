@@ -78,6 +78,11 @@ def from_folder(root: Path, split: str | None) -> FolderSource:
     problems += [
         Problem(f"{part}/", "a split without class folders, so its files have no labels") for part in unlabelled
     ]
+    problems += [
+        Problem(f"{folder}/", "a folder beside the splits, which is none (train, validation, test)")
+        for folder in (_image_folders(root) if splits else ())
+        if folder not in (*splits, *unlabelled)
+    ]
     files: list[str] = []
     labels: list[int] = []
     listing = []
@@ -132,12 +137,15 @@ def _no_classes(base: Path, top: Sequence[os.DirEntry[str]]) -> DataError:
 
 def holds_images(root: Path) -> bool:
     """Say whether there are image files in the folders below, by their names."""
-    return any(
-        Path(file).suffix.lower() in Image.registered_extensions()
-        for inner in _visible(root)
-        if inner.is_dir()
-        for file, *_ in _files_under(Path(inner.path), inner.name)
-    )
+    return any(True for _ in _image_folders(root))
+
+
+def _image_folders(root: Path) -> Iterator[str]:
+    """Yield the names of the folders that hold image files, by the files' names."""
+    for inner in _visible(root):
+        files = _files_under(Path(inner.path), inner.name) if inner.is_dir() else ()
+        if any(Path(file).suffix.lower() in Image.registered_extensions() for file, *_ in files):
+            yield inner.name
 
 
 def _visible(folder: Path) -> list[os.DirEntry[str]]:
