@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from synthaug.data.sources.mapstyle import class_names
 from synthaug.errors import ConfigError
 from synthaug.sampling.bank import SampleBank
 from synthaug.sampling.draw import ClassSampler, check_aligned, uniform, uniforms
@@ -213,8 +214,8 @@ class TransformedDataset(torch.utils.data.Dataset[Any]):
 
 
 def _class_names(dataset: Any) -> list[str]:
-    """Return the names of a dataset's classes, of a `Subset` those of the whole; none where it has none."""
-    while (names := getattr(dataset, "classes", None)) is None and hasattr(dataset, "dataset"):
+    """Return the names of a dataset's classes, of one that wraps another the inner one's; none where it has none."""
+    while (names := class_names(dataset)) is None and hasattr(dataset, "dataset"):
         dataset = dataset.dataset
     return [str(name) for name in names or ()]
 

@@ -74,7 +74,7 @@ def save(generator: Generator, path: str | Path) -> Path:
         >>> synthaug.save(gen, "runs/x")  # doctest: +SKIP
     """
     folder = Path(path).expanduser()
-    taken = [name for name in (CONFIG, CARD, CLASSES, WEIGHTS) if (folder / name).exists()]
+    taken = [name for name in (*GENERATOR.marks, *GENERATOR.others) if (folder / name).exists()]
     if taken and not GENERATOR.marked(folder):
         raise OutputExistsError(
             f"save: {folder} holds {', '.join(taken)}, but no generator of synthaug. Choose another folder."

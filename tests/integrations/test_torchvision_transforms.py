@@ -327,7 +327,8 @@ def test_a_dataset_whose_labels_mean_other_classes_is_refused() -> None:
         return data
 
     for classes in (("boot", "sneaker"), ("boot", "sandal", "wader", "sneaker")):
-        for dataset in (named(*classes), torch.utils.data.Subset(named(*classes), [0, 1])):
+        whole = named(*classes)
+        for dataset in (whole, torch.utils.data.Subset(whole, [0, 1]), torch.utils.data.ConcatDataset([whole, whole])):
             with pytest.raises(LabelError, match=r"label \d is 'sneaker' in the dataset, but ('sandal'|no class)"):
                 TransformedDataset(dataset, chain)
     for fits in (("boot", "sandal"), ("boot", "sandal", "sneaker", "wader"), ("0", "1", "2"), ()):

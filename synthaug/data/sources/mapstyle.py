@@ -72,7 +72,7 @@ def from_dataset(dataset: Any) -> MapStyleSource:
     if not len(dataset) or indices == []:
         raise DataError(f"{name}: expected at least one item, but it is empty.")
     dataset, left_out = _raw(dataset)
-    names = _class_names(dataset)
+    names = class_names(dataset)
     classes = [str(name) for name in names] if isinstance(names, (list, tuple)) else None
     fingerprint = _fingerprint(dataset)
     if fingerprint is not None:
@@ -118,7 +118,7 @@ def _raw(dataset: Any) -> tuple[Any, list[str]]:
     if _is_joined(dataset):
         parts = [_raw(part) for part in dataset.datasets]
         changes["datasets"] = [part for part, _ in parts]
-        left_out += [key for _, keys in parts for key in keys if key not in left_out]
+        left_out += [key for _, keys in parts for key in keys]
     elif _is_part(dataset):
         changes["dataset"], keys = _raw(dataset.dataset)
         left_out += keys
@@ -129,12 +129,12 @@ def _raw(dataset: Any) -> tuple[Any, list[str]]:
     return dataset, list(dict.fromkeys(left_out))
 
 
-def _class_names(dataset: Any) -> Any:
+def class_names(dataset: Any) -> Any:
     """Return the names of the classes; of several datasets those that they agree on."""
     if _is_part(dataset):
-        return _class_names(dataset.dataset)
+        return class_names(dataset.dataset)
     if _is_joined(dataset):
-        first, *others = map(_class_names, dataset.datasets)
+        first, *others = map(class_names, dataset.datasets)
         return first if all(names == first for names in others) else None
     return getattr(dataset, "classes", None) or getattr(dataset, "categories", None)
 

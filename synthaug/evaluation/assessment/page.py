@@ -33,7 +33,7 @@ def rows(result: Assessment) -> list[list[str]]:
         lines += [
             ["accuracy when trained on them alone", alone, real],
             ["accuracy when trained on real images and them", both, _MISSING],
-            [f"gain when {utility.way}, points (95 % interval)", f"{100 * gain.mean:+.1f}{interval}", _MISSING],
+            [f"gain with samples {utility.way}, points (95 % interval)", f"{100 * gain.mean:+.1f}{interval}", _MISSING],
         ]
     for title, name, digits in (
         ("Fréchet distance ↓", "frechet_distance", 1),

@@ -83,8 +83,7 @@ def store_data(data: ImageDataset, folder: Path) -> None:
     with new_directory(folder, overwrite=True, what="compare", contents=DATA_FOLDER) as partial:
         np.save(partial / "images.npy", data.images)
         np.save(partial / "labels.npy", data.labels)
-        values = (data.name, list(data.classes), data.digest)
-        write_json(partial / DATA, dict(zip(DATA_KEYS, values, strict=True)))
+        write_json(partial / DATA, {"name": data.name, "classes": list(data.classes), "digest": data.digest})
 
 
 def stored_digest(folder: Path) -> str | None:
