@@ -128,44 +128,54 @@ def ratio_plot(cell: Cell) -> bytes | None:
     return figure_png(figure)
 
 
-def shots_plot(cells: list[Cell]) -> bytes | None:
-    """Draw gain over images a class, a panel for each dataset and a line for each way with two points or more."""
+CURVES = {
+    "few-shot": ("Gain over the number of training images", "training images a class"),
+    "long-tail": ("Gain over the imbalance", "largest class over smallest"),
+}
+"""Kinds of regime that have a size: what is drawn over it, and the size in words."""
+
+
+def regime_plot(cells: list[Cell], kind: str) -> bytes | None:
+    """Draw gain over the size of a kind of regime: a panel a dataset, a line a way that has two sizes or more."""
     from matplotlib.figure import Figure
 
-    panels: dict[str, dict[str, list[tuple[int, Comparison]]]] = {}
+    panels: dict[str, dict[str, list[tuple[float, Comparison]]]] = {}
     for cell in cells:
         regime = Regime.parse(cell.regime)
-        if regime.kind == "few-shot":
-            for one in cell.comparisons:
-                if one.best:
-                    name = f"{cell.classifier}, {one.bank}, {one.policy}"
-                    panels.setdefault(cell.dataset, {}).setdefault(name, []).append((regime.per_class, one))
+        if regime.kind != kind:
+            continue
+        panel = cell.dataset if regime.head is None else f"{cell.dataset}, {regime.head} of the largest class"
+        size = regime.imbalance if kind == "long-tail" else regime.per_class
+        for one in cell.comparisons:
+            if one.best:
+                name = f"{cell.classifier}, {one.bank}, {one.policy}"
+                panels.setdefault(panel, {}).setdefault(name, []).append((size, one))
     panels = {
-        dataset: {name: sorted(points, key=_shots) for name, points in lines.items() if len(points) > 1}
-        for dataset, lines in panels.items()
+        panel: {name: sorted(points, key=_size) for name, points in lines.items() if len(points) > 1}
+        for panel, lines in panels.items()
     }
-    panels = {dataset: lines for dataset, lines in panels.items() if lines}
+    panels = {panel: lines for panel, lines in panels.items() if lines}
     if not panels:
         return None
     names = list(dict.fromkeys(name for lines in panels.values() for name in lines))
-    figure = Figure(figsize=(1.2 + 3.2 * len(panels), 4.2), layout="constrained")
+    figure = Figure(figsize=(max(4.5, 1.2 + 3.2 * len(panels)), 4.2), layout="constrained")
     grid = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
     shown = {}
-    for axes, (dataset, lines) in zip(grid, panels.items(), strict=True):
-        all_shots = sorted({number for points in lines.values() for number, _ in points})
+    for axes, (panel, lines) in zip(grid, panels.items(), strict=True):
+        sizes = sorted({size for points in lines.values() for size, _ in points})
         for name, points in lines.items():
             aside = 0.06 * (names.index(name) - (len(names) - 1) / 2)  # intervals beside each other
             gains = [100 * one.gain.mean for _, one in points]
             spread = [_spread(one) for _, one in points]
             shown[name] = axes.errorbar(
-                [all_shots.index(number) + aside for number, _ in points], gains, yerr=spread,
+                [sizes.index(size) + aside for size, _ in points], gains, yerr=spread,
                 marker="o", markersize=4, capsize=2, linewidth=1, color=f"C{names.index(name) % 10}",
             )  # fmt: skip
         axes.axhline(0, color="0.6", linewidth=1)
-        axes.set_xticks(range(len(all_shots)), map(str, all_shots))
-        axes.set_xlim(-0.5, len(all_shots) - 0.5)
-        axes.set_xlabel("training images a class", fontsize=8)
-        axes.set_title(dataset, fontsize=9)
+        axes.set_xticks(range(len(sizes)), [f"{size:g}" for size in sizes])
+        axes.set_xlim(-0.5, len(sizes) - 0.5)
+        axes.set_xlabel(CURVES[kind][1], fontsize=8)
+        axes.set_title(panel, fontsize=9)
         _plain(axes)
     grid[0].set_ylabel("gain (points)", fontsize=8)
     figure.legend(shown.values(), shown.keys(), loc="outside lower center", ncols=2, frameon=False, fontsize=7)
@@ -177,7 +187,7 @@ def _spread(one: Comparison) -> float:
     return 0.0 if one.gain.high is None else 100 * (one.gain.high - one.gain.mean)
 
 
-def _shots(point: tuple[int, Comparison]) -> int:
+def _size(point: tuple[float, Comparison]) -> float:
     return point[0]
 
 

@@ -7,12 +7,16 @@ from pathlib import Path
 import numpy as np
 from rich.table import Table
 
-from benchmarks.downstream.plots import arms_plot, overview_plot, ratio_plot, recall_plot, shots_plot
+from benchmarks.downstream.contrasts import Contrast, contrast_rows, contrasts
+from benchmarks.downstream.plots import CURVES, arms_plot, overview_plot, ratio_plot, recall_plot, regime_plot
 from benchmarks.downstream.summary import Cell, Comparison, compute_spent, read_cells, rows
+from synthaug.evaluation import PairedDifference
 from synthaug.evaluation.report import Report
 from synthaug.storage import new_file, write_json
 
 COLUMNS = ("real-only arm", "samples", "policy", "seeds", "real only", "with samples", "gain", "95 % interval", "wins")
+
+CONTRAST_COLUMNS = ("real-only arm", "samples", "policy", "beside", "policy", "seeds", "gain", "95 % interval", "wins")
 
 _OVERVIEW = (
     "the same ways to use samples for every dataset, regime and classifier, none picked by its result; gain and 95 % "
@@ -21,9 +25,10 @@ _OVERVIEW = (
 
 
 def write_report(results: Path, out: Path, command: str) -> list[Cell]:
-    """Write ``summary.json``, ``report.html``, ``table.md``, ``overview.png`` into ``out``; return what they show."""
+    """Write summary, contrasts, table, picture and page into ``out``; return what they show."""
     cells = read_cells(results)
     write_json(out / "summary.json", rows(cells))
+    write_json(out / "contrasts.json", contrast_rows(cells))
     with new_file(out / "table.md") as temporary:
         temporary.write_text(markdown(cells), encoding="utf-8")
     overview = overview_plot(cells)
@@ -45,6 +50,9 @@ def page(cells: list[Cell], overview: bytes, spent: dict[str, float], command: s
         note += f"arm by validation: {cell.choice['best']}."
         made.table(heading, COLUMNS, [row(one) for one in cell.ordered()], note, difference=False)
         made.pictures("", [(arms_plot(cell), "each seed, and each arm's mean")], smooth=True)
+        beside = [contrast_row(each) for each in contrasts(cell)]
+        if beside:
+            made.table("Beside the control and other methods", CONTRAST_COLUMNS, beside, difference=False)
         curve = ratio_plot(cell)
         if curve is not None:
             made.pictures("", [(curve, "gain over the share of samples, best real-only arm as the base")], smooth=True)
@@ -54,11 +62,10 @@ def page(cells: list[Cell], overview: bytes, spent: dict[str, float], command: s
             made.pictures("", [(bars, "recall by class: real only, and with samples")], smooth=True)
         table = [(name, *_real_cells(cell, name)) for name in cell.choice["bases"]]
         made.table("Real-only arms", ("arm", "validation", "test"), table, difference=False)
-    curves = shots_plot(cells)
-    if curves is not None:
-        made.pictures(
-            "Gain over the number of training images", [(curves, "best real-only arm as the base")], smooth=True
-        )
+    for kind, (title, _) in CURVES.items():
+        curves = regime_plot(cells, kind)
+        if curves is not None:
+            made.pictures(title, [(curves, "best real-only arm as the base")], smooth=True)
     work = [f"{hours:.1f} hours in {kind} runs" for kind, hours in sorted(spent.items())]
     made.text("Compute spent (one or two cores)", work)
     made.code("How to make it again", command)
@@ -67,19 +74,24 @@ def page(cells: list[Cell], overview: bytes, spent: dict[str, float], command: s
 
 def row(one: Comparison) -> tuple[str, ...]:
     """Return the cells of a comparison, as text."""
-    gain = one.gain
+    seeds, *gain = _gain_cells(one.gain)
+    real, synthetic = (f"{100 * np.mean(values):.1f}" for values in (one.reference, one.synthetic))
+    return (_base(one), one.bank, one.policy, seeds, real, synthetic, *gain)
+
+
+def contrast_row(each: Contrast) -> tuple[str, ...]:
+    """Return the cells of a contrast, as text."""
+    ways = (each.ours.bank, each.ours.policy, each.other.bank, each.other.policy)
+    return (_base(each.ours), *ways, *_gain_cells(each.gain))
+
+
+def _base(one: Comparison) -> str:
+    return f"{one.base} (best)" if one.best else one.base
+
+
+def _gain_cells(gain: PairedDifference) -> tuple[str, str, str, str]:
     interval = "" if gain.low is None or gain.high is None else f"{100 * gain.low:+.1f} … {100 * gain.high:+.1f}"
-    return (
-        f"{one.base} (best)" if one.best else one.base,
-        one.bank,
-        one.policy,
-        str(gain.pairs),
-        f"{100 * np.mean(one.reference):.1f}",
-        f"{100 * np.mean(one.synthetic):.1f}",
-        f"{100 * gain.mean:+.1f}",
-        interval,
-        f"{gain.wins}/{gain.pairs}",
-    )
+    return str(gain.pairs), f"{100 * gain.mean:+.1f}", interval, f"{gain.wins}/{gain.pairs}"
 
 
 def _real_cells(cell: Cell, base: str) -> tuple[str, str]:

@@ -38,6 +38,7 @@ class Comparison:
         policy: How the samples entered.
         mode: Replaced, added or mixed; with what else the policy says besides the share.
         share: Of the images seen in training that were samples, or mixed with one.
+        seeds: Of the pairs, in the order of the values.
         reference: Test balanced accuracy without samples, one a seed, from 0 to 1.
         synthetic: The same with samples.
         gain: Their paired difference.
@@ -51,6 +52,7 @@ class Comparison:
     policy: str
     mode: str
     share: float
+    seeds: tuple[int, ...]
     reference: tuple[float, ...]
     synthetic: tuple[float, ...]
     gain: PairedDifference
@@ -108,11 +110,11 @@ def rows(cells: list[Cell]) -> list[dict[str, Any]]:
             "metric": METRIC,
             "unit": "percentage points",
             "seeds": one.gain.pairs,
-            "reference_mean": _points(float(np.mean(one.reference))),
-            "synthetic_mean": _points(float(np.mean(one.synthetic))),
-            "gain": _points(one.gain.mean),
-            "ci95_low": _points(one.gain.low),
-            "ci95_high": _points(one.gain.high),
+            "reference_mean": points(float(np.mean(one.reference))),
+            "synthetic_mean": points(float(np.mean(one.synthetic))),
+            "gain": points(one.gain.mean),
+            "ci95_low": points(one.gain.low),
+            "ci95_high": points(one.gain.high),
             "wins": one.gain.wins,
         }
         for cell in cells
@@ -120,7 +122,8 @@ def rows(cells: list[Cell]) -> list[dict[str, Any]]:
     ]
 
 
-def _points(share: float | None) -> float | None:
+def points(share: float | None) -> float | None:
+    """Return a share from 0 to 1 in percentage points, as the files have it; `None` where there is none."""
     return None if share is None else round(100 * share, 3)
 
 
@@ -167,6 +170,7 @@ def _comparison(arm: dict[str, Any], pairs: list[tuple[dict[str, Any], dict[str,
         policy=arm["policy"],
         mode=_mode(pairs[0][1]["ways"]),
         share=float(np.mean([run["synthetic_images"] / run["images"] for _, run in pairs])),
+        seeds=tuple(run["seed"] for _, run in pairs),
         reference=reference,
         synthetic=synthetic,
         gain=paired_difference(synthetic, reference),

@@ -10,8 +10,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # benchmarks are r
 
 import synthaug
 from benchmarks.downstream import tasks
+from benchmarks.downstream.contrasts import contrasts
 from benchmarks.downstream.plan import Plan, Regime
-from benchmarks.downstream.plots import ratio_plot, shots_plot
+from benchmarks.downstream.plots import ratio_plot, regime_plot
 from benchmarks.downstream.readme import replace_block, summary_table
 from benchmarks.downstream.recipes import make_bank
 from benchmarks.downstream.report import markdown, tables, write_report
@@ -226,14 +227,41 @@ def test_summary_and_page_are_made_from_the_cached_runs_alone(places, fitted_on,
     assert markdown(cells).count("\n") == 4
 
 
+def test_ways_are_set_beside_the_control_and_other_methods(places, fitted_on, tmp_path):
+    banks = {"fake": {"generator": "fake"}, "real images": {"real": True}, "smote": {"smote": True}}
+    banks = {name: recipe | {"per_class": 3} for name, recipe in banks.items()}
+    policies = {"mix": {"mode": "mix"}, "half": {"replace_probability": 0.5}}
+    arms = [["fake", "mix"], ["fake", "half"], ["real images", "mix"], ["smote", "half"]]
+    run_plan(tiny_plan(regimes=["few-shot:4"], banks=banks, policies=policies, arms=arms), places, say=quiet)
+    out = tmp_path / "out"
+    (cell,) = write_report(places.results, out, "python -m benchmarks.downstream report")
+    accuracy = {(one.bank, one.policy): 100 * np.mean(one.synthetic) for one in cell.comparisons}
+    rows = read_json(out / "contrasts.json")
+    names = ("bank", "policy", "other_bank", "other_policy")
+    pairs = {tuple(row[name] for name in names): row for row in rows}
+    assert set(pairs) == {
+        ("fake", "mix", "real images", "mix"),
+        ("fake", "half", "real images", "mix"),
+        ("fake", "half", "smote", "half"),  # the other way to enter was not run with SMOTE
+    }
+    for (*ours, bank, policy), row in pairs.items():
+        assert row["gain"] == pytest.approx(accuracy[tuple(ours)] - accuracy[bank, policy], abs=0.01)
+        assert row["seeds"] == 2
+    one = next(contrasts(cell))
+    assert one.gain.mean == pytest.approx(np.mean(np.subtract(one.ours.synthetic, one.other.synthetic)))
+    assert "Beside the control" in (out / "report.html").read_text(encoding="utf-8")
+
+
 def test_curves_over_ratio_and_shots_are_drawn_where_there_are_points_for_one(places, fitted_on, monkeypatch):
     ways = {"half": {"replace_probability": 0.5}, "quarter": {"replace_probability": 0.25}, "add": {"mode": "add"}}
-    plan = {"with_samples": ["best"], "regimes": ["few-shot:4", "few-shot:6"]}
+    plan = {"with_samples": ["best"], "regimes": ["few-shot:4", "few-shot:6", "long-tail:4@8", "long-tail:2@8"]}
     run_plan(tiny_plan(**plan), places, say=quiet)
     cells = read_cells(places.results)
     assert all(ratio_plot(cell) is None for cell in cells)
-    assert shots_plot(cells[:1]) is None
-    assert shots_plot(cells) is not None
+    for kind in ("few-shot", "long-tail"):
+        assert regime_plot(cells[:1], kind) is None
+        assert regime_plot(cells, kind) is not None
+        assert regime_plot([cell for cell in cells if not cell.regime.startswith(kind)], kind) is None
     run_plan(tiny_plan(**plan, policies=ways), places, say=quiet)
     cell = read_cells(places.results)[0]
     assert {one.policy: one.mode for one in cell.comparisons} == {"half": "replace", "quarter": "replace", "add": "add"}
