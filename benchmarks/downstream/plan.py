@@ -17,6 +17,9 @@ from synthaug.errors import ConfigError, did_you_mean
 
 __all__ = ["BEST", "Arm", "Plan", "Regime"]
 
+CLASS_SETS = ("rarest", "hardest")
+"""Stand for classes in a policy, as in `synthaug.recommend`."""
+
 BEST = "best"
 """Stands for the real-only arm with the best validation score, in ``with_samples``."""
 
@@ -50,7 +53,8 @@ class Plan:
         with_samples: Bases that samples are put on top of; ``best`` is the one with the best validation score.
         generators: Arguments of `synthaug.fit` by name.
         banks: Recipes by name: what is made of a subset and its generators; see `benchmarks.downstream.recipes`.
-        policies: Policies by name.
+        policies: Policies by name. ``classes: rarest`` stands for the classes with the fewest images of a seed's
+            subset, ``classes: hardest`` for those that the best real-only arm finds least often in validation.
         arms: Pairs ``[bank, policy]``; all of them if left out.
     """
 
@@ -82,7 +86,8 @@ class Plan:
             for classifier, settings in itertools.product(self.classifiers, candidates):
                 ClassifierConfig.from_dict(self.settings(classifier, settings))
         for policy in self.policies.values():
-            Policy.from_dict(policy)
+            if policy.get("classes") not in CLASS_SETS:
+                Policy.from_dict(policy)
         for base in self.with_samples:
             require_known(base, {*self.bases, BEST}, "with_samples")
         for recipe in self.banks.values():

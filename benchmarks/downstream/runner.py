@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks.downstream import Until
-from benchmarks.downstream.plan import BEST, Plan, Regime
+from benchmarks.downstream.plan import BEST, CLASS_SETS, Plan, Regime
 from benchmarks.downstream.recipes import recipe_kind
 from benchmarks.downstream.tasks import Places, Task, finished, load_splits, perform, task_key
 from synthaug.data import ImageDataset
+from synthaug.errors import ConfigError
+from synthaug.recommendation.candidates.space import class_sets
 from synthaug.storage import digest, read_json, write_json
 
 Say = Callable[[str], None]
@@ -70,7 +72,7 @@ class _Run:
         rows: dict[tuple[str, str], list[tuple[str, list[Task]]]] = {}
         for regime, classifier in self.plan.cells():
             rows[regime, classifier] = [
-                (base, [self._choice(regime, classifier, settings, seed) for seed in self._selection_seeds()])
+                (base, self._choices(regime, self.plan.settings(classifier, settings)))
                 for base, candidates in self.plan.bases.items()
                 for settings in candidates
             ]
@@ -80,13 +82,10 @@ class _Run:
     def _selection_seeds(self) -> range:
         return range(min(self.plan.selection_seeds, self.plan.seeds))
 
-    def _choice(self, regime: str, classifier: str, settings: dict[str, Any], seed: int) -> Task:
-        return {
-            "kind": "choose",
-            **self.about(regime, seed),
-            "holdout": self.plan.holdout,
-            "settings": self.plan.settings(classifier, settings),
-        }
+    def _choices(self, regime: str, settings: dict[str, Any]) -> list[Task]:
+        """Return the runs that judge a candidate, one for each seed of the selection."""
+        shared = {"holdout": self.plan.holdout, "settings": settings}
+        return [{"kind": "choose", **self.about(regime, seed), **shared} for seed in self._selection_seeds()]
 
     def _record(self, cell: tuple[str, str], groups: list[tuple[str, list[Task]]]) -> dict[str, Any]:
         """Write down what was chosen for a cell; the report reads it."""
@@ -160,7 +159,7 @@ class _Run:
                         samples = {
                             "bank": task_key(made),
                             "bank_digest": self.result(made)["digest"],
-                            "policy": self.plan.policies[policy or ""],
+                            "policy": self._policy(policy or "", regime, seed, chosen),
                         }
                     group.append(
                         {"kind": "arm", **self.about(regime, seed), "test": self.test.digest}
@@ -178,6 +177,24 @@ class _Run:
         self.perform(compared)
         if others:
             self.perform(alone)
+
+    def _policy(self, name: str, regime: str, seed: int, chosen: dict[str, Any]) -> dict[str, Any]:
+        """Return a policy's settings, with the names of the classes that it stands for."""
+        policy = self.plan.policies[name]
+        if policy.get("classes") not in CLASS_SETS:
+            return policy
+        if policy["classes"] == "hardest" and Regime.parse(regime).kind == "long-tail":
+            raise ConfigError(f"policy {name!r}: in a long tail each seed has its own rare classes; take rarest.")
+        subset = self.subsets[regime, seed]
+        best = chosen["bases"][chosen["best"]]["settings"]
+        scores = [self.result(task)["validation"] for task in self._choices(regime, best)]
+        recalls = np.mean([[recall or 0.0 for recall in one["recall"]] for one in scores], axis=0)
+        classes = class_sets(subset.classes, subset.class_counts.tolist(), recalls.tolist()).names(policy["classes"])
+        if classes is None:
+            raise ConfigError(
+                f"policy {name!r}: expected classes that differ, but none is {policy['classes']} in {regime}."
+            )
+        return policy | {"classes": list(classes)}
 
     def _arms(self, chosen: dict[str, Any]) -> Iterator[tuple[str, str | None, str | None]]:
         """Yield (base, bank, policy): first the bases that get samples, without and with them, then all others."""

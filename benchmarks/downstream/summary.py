@@ -180,8 +180,10 @@ def _comparison(arm: dict[str, Any], pairs: list[tuple[dict[str, Any], dict[str,
 
 def _mode(policy: Mapping[str, Any]) -> str:
     """Name a policy but for its share of samples."""
-    others = {name: value for name, value in policy.items() if name not in ("mode", "replace_probability")}
-    return ", ".join([policy.get("mode", "replace"), *(f"{name} {value}" for name, value in others.items())])
+    named = ("mode", "replace_probability", "classes")
+    others = [f"{name} {value}" for name, value in policy.items() if name not in named]
+    some = ["some classes"] if policy.get("classes") else []  # each seed has its own
+    return ", ".join([policy.get("mode", "replace"), *others, *some])
 
 
 def compute_spent(results: Path) -> dict[str, float]:

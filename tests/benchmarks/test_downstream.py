@@ -182,6 +182,35 @@ def test_arms_differ_in_samples_alone(places, fitted_on):
         assert without["result"]["synthetic_images"] == 0 < with_samples["result"]["synthetic_images"]
 
 
+def test_samples_of_the_rarest_or_hardest_classes_alone(places, fitted_on):
+    def restricted(regime, which):
+        policies = {"some": {"replace_probability": 0.5, "classes": which}}
+        run_plan(tiny_plan(regimes=[regime], policies=policies), places, say=quiet, until="comparisons")
+        stored = [read_json(path)["task"] for path in places.results.glob("arm-*.json")]
+        return {
+            task["seed"]: task["samples"]["policy"]["classes"]
+            for task in stored
+            if task["samples"] and task["regime"] == regime
+        }
+
+    rare = restricted("long-tail:4@8", "rarest")
+    train, _ = load_splits(tiny_plan(), places)
+    for seed, names in rare.items():
+        subset = Regime.parse("long-tail:4@8").subset(train, seed)
+        counts = dict(zip(subset.classes, subset.class_counts.tolist(), strict=True))
+        assert len(names) == 4
+        assert max(counts[name] for name in names) <= min(n for name, n in counts.items() if name not in names)
+    assert rare[0] != rare[1]  # the seed says which classes are rare
+
+    hard = restricted("few-shot:4", "hardest")
+    assert hard[0] == hard[1]
+    assert len(hard[0]) == 4
+    with pytest.raises(ConfigError, match="take rarest"):
+        restricted("long-tail:4@8", "hardest")
+    with pytest.raises(ConfigError, match="none is rarest"):
+        restricted("few-shot:4", "rarest")
+
+
 def test_samples_go_on_top_of_the_best_arm_by_validation(places, fitted_on, monkeypatch):
     from synthaug.classifiers import ClassifierResult, Scores
 
