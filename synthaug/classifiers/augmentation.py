@@ -96,6 +96,10 @@ _BATCHED: dict[str, Callable[[Tensor], Tensor]] = {
 }
 _DRAWN = {"trivialaugment": "TrivialAugmentWide", "randaugment": "RandAugment"}
 _MIXING = {"mixup": ("MixUp", 0.4), "cutmix": ("CutMix", 1.0)}
+_PARTNER_SHARE = {"MixUp": 1 / 2, "CutMix": 77 / 240}
+"""Mean share of a mixture that its partner has. A Beta distribution of two equal parameters has its mean at a half. A
+box of side s, in units of the image's, whose centre is uniform keeps s − s²/4 of it inside, and the mean of
+(s − s²/4)² for s² uniform is 1/2 − 1/5 + 1/48."""
 
 AUGMENTATIONS = tuple(_PARTS)
 """The parts that an augmentation's name may have."""
@@ -132,6 +136,17 @@ class Augmentation:
         ]
         self._mixing = [_MIXING[part] for part in parts if part in _MIXING]
         self._mixers: dict[int, list[Any]] = {}
+
+    @property
+    def partner_share(self) -> float:
+        """The share of a mixed image, and of its label, that is its partner's on average; 0 where nothing is mixed.
+
+        Example:
+            >>> Augmentation("flip-crop+mixup").partner_share
+            0.5
+        """
+        shares = [_PARTNER_SHARE[name] for name, _ in self._mixing]
+        return sum(shares) / max(1, len(shares))
 
     def pixels(self, images: Tensor) -> Tensor:
         """Augment uint8 images (B, C, H, W) one by one; the labels stay as they are."""

@@ -276,7 +276,8 @@ def _optimise(classifier: Classifier, feed: Feed, config: ClassifierConfig, poli
     for step, batch in enumerate(feed.batches(config.steps)):
         synthetic += batch.synthetic_count
         correction = corrections[step < until]
-        targets = _targets(batch, classes, policy.loss_weight, config.label_smoothing).to(classifier.device)
+        weights = correction.weights if step >= reweighted_from else torch.ones(classes)
+        targets = image_targets(batch, weights, policy.loss_weight, config.label_smoothing).to(classifier.device)
         pixels = augment.pixels(batch.images)
         images = classifier.prepare(pixels)
         if batch.partner is not None:
@@ -284,10 +285,8 @@ def _optimise(classifier: Classifier, feed: Feed, config: ClassifierConfig, poli
             others, samples = pixels.clone(), batch.partner.synthetic
             if samples.any():
                 others[samples] = augment.pixels(batch.partner.images[samples])
-            partners = _targets(batch.partner, classes, policy.loss_weight, config.label_smoothing)
+            partners = image_targets(batch.partner, weights, policy.loss_weight, config.label_smoothing)
             images, targets = mix_pairs(mixer, images, classifier.prepare(others), targets, partners)
-        if step >= reweighted_from:
-            targets = targets * correction.weights
         images, targets = augment.mix(images, targets)
         loss = weighted_cross_entropy(classifier.forward(images) + correction.adjustment, targets)
         optimizer.zero_grad(set_to_none=True)
@@ -306,20 +305,21 @@ def _optimise(classifier: Classifier, feed: Feed, config: ClassifierConfig, poli
 
 @dataclasses.dataclass(frozen=True)
 class _Correction:
-    """What corrects the imbalance of the images that batches are drawn from.
+    """What corrects the imbalance of the labels that batches are made of.
 
     Attributes:
         adjustment: Added to the logits, (K,).
-        weights: Of the classes, once they are re-weighted, (K,).
+        weights: Of the images of each class, once they are re-weighted, (K,).
     """
 
     adjustment: Tensor
     weights: Tensor
 
     @classmethod
-    def of(cls, counts: NDArray[np.int64], config: ClassifierConfig, device: torch.device) -> _Correction:
-        numbers = torch.from_numpy(counts).float().clamp(min=1).to(device)
-        return cls(config.logit_adjustment * (numbers / numbers.sum()).log(), effective_number_weights(numbers))
+    def of(cls, counts: NDArray[np.float64], config: ClassifierConfig, device: torch.device) -> _Correction:
+        numbers = torch.from_numpy(counts).float().clamp(min=1)
+        adjustment = config.logit_adjustment * (numbers / numbers.sum()).log()
+        return cls(adjustment.to(device), effective_number_weights(numbers))
 
 
 def _gradient_clip(model: nn.Module, config: ClassifierConfig) -> float:
@@ -329,10 +329,19 @@ def _gradient_clip(model: nn.Module, config: ClassifierConfig) -> float:
     return 0.0 if normalised else 1.0
 
 
-def _targets(batch: Batch, classes: int, synthetic_weight: float, smoothing: float) -> Tensor:
-    """Weight of each class for each image, (B, K); a row sums to the weight of its image."""
+def image_targets(batch: Batch, class_weights: Tensor, synthetic_weight: float, smoothing: float) -> Tensor:
+    """Return the weight of each class for each image, (B, K); a row sums to the weight of its image.
+
+    Args:
+        batch: Images, of which only labels, weights and what are samples count.
+        class_weights: Weight of the images of each class, (K,).
+        synthetic_weight: Of a sample, on top of the bank's.
+        smoothing: Share of an image's weight that is spread over all classes.
+    """
+    classes = len(class_weights)
     targets = F.one_hot(batch.labels, classes).float() * (1 - smoothing) + smoothing / classes
-    return targets * (torch.where(batch.synthetic, synthetic_weight, 1.0) * batch.weights)[:, None]
+    weights = torch.where(batch.synthetic, synthetic_weight, 1.0) * batch.weights * class_weights[batch.labels]
+    return targets * weights[:, None]
 
 
 def mix_pairs(

@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from synthaug.classifiers.augmentation import Augmentation
 from synthaug.classifiers.batches import batch_order
 from synthaug.classifiers.policy import Policy
 from synthaug.errors import DataError
@@ -120,16 +121,41 @@ class Feed:
             weights = getattr(bank, "weights", np.ones(len(labels), dtype=np.float32))
             self._pool_weights = np.asarray(weights, dtype=np.float32)[self._pool]
 
-    def class_counts(self, samples: bool) -> NDArray[np.int64]:
-        """Return the images of each class that batches are drawn from, (K,).
+    def class_counts(self, samples: bool) -> NDArray[np.float64]:
+        """Return of how many images' worth of labels of each class batches are made, (K,).
+
+        Evenly drawn classes count alike. A sample counts as it weighs in the loss, and one that is mixed into an image
+        for the part of the label that is its own on average.
 
         Args:
-            samples: While samples enter, which count where the policy adds them; else afterwards.
+            samples: While samples enter; else afterwards.
         """
-        counts = np.bincount(self._labels, minlength=len(self._train.classes))
-        if samples and self.policy.mode == "add":
-            counts = counts + np.bincount(self._pool_labels, minlength=len(counts))
-        return counts.astype(np.int64)
+        real = self._drawn(self._labels)
+        if not samples or not len(self._pool):
+            return real
+        weights = self._pool_weights.astype(np.float64) * self.policy.loss_weight
+        if self.policy.mode == "add":
+            return self._drawn(np.concatenate([self._labels, self._pool_labels]), weights)
+        number = np.bincount(self._pool_labels, minlength=len(real))
+        weight = np.bincount(self._pool_labels, weights, minlength=len(real)) / np.maximum(number, 1)
+        probability = self.policy.replace_probability
+        if self.policy.mode == "replace":
+            counts = real * np.where(number > 0, 1 - probability + probability * weight, 1.0)
+        else:
+            share = probability * Augmentation(self.policy.mixing).partner_share
+            partners = self._drawn(self._pool_labels)
+            counts = real * (1 - share) + share * real.sum() / partners.sum() * partners * weight
+        return counts.astype(np.float64)
+
+    def _drawn(self, labels: NDArray[np.int64], weights: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+        """Count labels as they are drawn, (K,); ``weights`` are those of the last ones, the others weigh 1."""
+        each = np.ones(len(labels))
+        if weights is not None:
+            each[len(labels) - len(weights) :] = weights
+        counts = np.bincount(labels, None if self.balanced else each, minlength=len(self._train.classes))
+        if self.balanced:
+            counts = np.where(counts > 0, len(labels) / np.count_nonzero(counts), 0)
+        return counts.astype(np.float64)
 
     def samples_until(self, steps: int) -> int:
         """Return the first of so many steps in which no samples enter any more."""

@@ -28,8 +28,8 @@ class ClassifierConfig(Config):
         weight_decay: Of AdamW; not on biases and norms.
         balanced_sampling: Draw classes evenly.
         logit_adjustment: Strength τ of the logit-adjusted loss (Menon et al. 2021): τ·log(share of the class) is added
-            to the logits in training only, so that at test every class counts alike. Classes' shares are those that
-            batches are drawn from.
+            to the logits in training only, so that at test every class counts alike. Classes' shares are those of the
+            labels in the loss, samples and what is mixed included.
         deferred_reweighting: Share of the steps after which images weigh by the inverse effective number of their
             class (Cao et al. 2019; Cui et al. 2019, β = 0.9999); 1 never weighs them.
         gradient_clip: Norm to which longer gradients are cut (Pascanu et al. 2013); 0 never cuts. `None` is 1 for
@@ -76,10 +76,16 @@ class ClassifierConfig(Config):
         self.require(0 <= self.label_smoothing < 1, "label_smoothing", "a share from 0 to below 1")
         self.require(self.logit_adjustment >= 0, "logit_adjustment", "a strength of 0 or more")
         self.require(0 <= self.deferred_reweighting <= 1, "deferred_reweighting", "a share of the steps from 0 to 1")
-        if self.balanced_sampling and self.logit_adjustment:
+        corrections = {
+            "balanced_sampling": self.balanced_sampling,
+            "logit_adjustment": self.logit_adjustment > 0,
+            "deferred_reweighting": self.deferred_reweighting < 1,
+        }
+        used = [name for name, on in corrections.items() if on]
+        if len(used) > 1:
             raise ConfigError(
-                "expected balanced_sampling or logit_adjustment, but got both: they correct the same imbalance, "
-                "and evenly drawn classes have nothing left to adjust. Choose one."
+                f"expected one of {', '.join(corrections)}, but got {' and '.join(used)}: they correct the same "
+                "imbalance, and what one has evened out the next would tip over. Choose one."
             )
         Augmentation(self.augmentation)
 

@@ -10,7 +10,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from synthaug.classifiers.augmentation import Augmentation
 from synthaug.classifiers.batches import batch_order
-from synthaug.classifiers.classifier import mix_pairs
+from synthaug.classifiers.classifier import image_targets, mix_pairs
 from synthaug.classifiers.feed import Feed
 from synthaug.classifiers.policy import Policy
 from synthaug.data import ImageDataset
@@ -82,6 +82,48 @@ def test_added_samples_enter_by_their_share_of_the_union():
     assert feed.class_counts(samples=False).tolist() == [30, 6, 2]
     assert np.bincount(batch.labels).tolist() == [30, 30, 30]
     assert int(batch.synthetic.sum()) == 52
+
+
+@pytest.mark.parametrize("balanced", [False, True])
+@pytest.mark.parametrize(
+    "policy",
+    [
+        {"mode": "replace", "loss_weight": 0.2},
+        {"mode": "add", "loss_weight": 0.5},
+        {"mode": "mix", "mixing": "mixup"},
+        {"mode": "mix", "mixing": "cutmix", "loss_weight": 0.3},
+        {"mode": "mix", "mixing": "mixup+cutmix", "replace_probability": 0.9},
+    ],
+)
+def test_classes_count_as_their_labels_do_in_the_loss(policy, balanced):
+    """What imbalance is corrected is that of the targets, whatever way samples come in."""
+    images = np.zeros((100, 64, 64, 1), dtype=np.uint8)
+    real = ImageDataset.from_arrays(images, np.repeat([0, 1, 2], [70, 25, 5]), CLASSES)
+    bank = SampleBank.from_arrays(images, np.repeat([1, 2], [60, 40]), CLASSES)
+    made = Policy(**policy)
+    feed = Feed(real, bank, made, batch_size=50, seed=0, balanced=balanced)
+    mixer, mass = Augmentation(made.mixing), torch.zeros(3)
+    torch.manual_seed(0)
+    for batch in feed.batches(300):
+        targets = image_targets(batch, torch.ones(3), made.loss_weight, 0.0)
+        if batch.partner is not None:
+            partners = image_targets(batch.partner, torch.ones(3), made.loss_weight, 0.0)
+            pixels = torch.zeros(50, 1, 64, 64)
+            _, targets = mix_pairs(mixer, pixels, pixels, targets, partners)
+        mass += targets.sum(dim=0)
+    counts = feed.class_counts(samples=True)
+    if balanced and policy["mode"] == "add":  # lighter samples of evenly drawn classes: nothing corrects that
+        assert counts.tolist() == pytest.approx([200 / 3] * 3)
+    else:
+        assert (mass / mass.sum()).tolist() == pytest.approx((counts / counts.sum()).tolist(), abs=0.025)
+
+
+def test_the_weight_of_an_image_is_that_of_its_own_class_however_smooth_its_label():
+    feed = Feed(real_images(), None, Policy(), batch_size=38, seed=0)
+    batch = next(feed.batches(1))
+    targets = image_targets(batch, torch.tensor([0.1, 1.0, 10.0]), 1.0, 0.3)
+    assert torch.allclose(targets.sum(dim=1), torch.tensor([0.1, 1.0, 10.0])[batch.labels])
+    assert torch.equal(targets.argmax(dim=1), batch.labels)
 
 
 def test_ratio_limits_the_pool_and_keeps_the_banks_shares():

@@ -18,6 +18,7 @@ from synthaug.classifiers import (
     tune_classifier,
 )
 from synthaug.classifiers.classifier import Classifier, effective_number_weights, weighted_cross_entropy
+from synthaug.classifiers.feed import Feed
 from synthaug.classifiers.models import create_classifier, zero_head
 from synthaug.data import ImageDataset
 from synthaug.errors import ConfigError, DataError, LabelError
@@ -127,8 +128,6 @@ def test_logit_adjustment_starts_from_the_adjusted_loss(splits):
     plain = TINY | {"steps": 1, "batch_size": 32, "learning_rate": 1e-12}
     _, classifier = fit_classifier(tail, **plain)
     adjusted = train_classifier(tail, logit_adjustment=1.0, **plain)
-    from synthaug.classifiers.feed import Feed
-
     batch = next(Feed(tail, None, Policy(), batch_size=32, seed=0).batches(1))
     classifier.model.train()
     with torch.no_grad():
@@ -314,10 +313,18 @@ def test_deferred_reweighting_favours_rare_classes_from_its_step_on(splits):
     train, _ = splits
     keep = np.concatenate([np.flatnonzero(train.labels == label)[: 40 if label == 0 else 2] for label in range(10)])
     tail = train.subset(keep)
-    settings = {**TINY, "steps": 6}
+    settings = {**TINY, "steps": 6, "learning_rate": 1e-12}  # weights stay, so losses are those of the same model
     plain = train_classifier(tail, **settings)
     assert train_classifier(tail, **settings, deferred_reweighting=1.0).loss == plain.loss
-    assert train_classifier(tail, **settings, deferred_reweighting=0.5).loss != plain.loss
+    late = train_classifier(tail, **settings, deferred_reweighting=5 / 6)  # the reported loss is that of the last step
+    assert late.loss == train_classifier(tail, **settings, deferred_reweighting=0.0).loss != plain.loss
+    *_, batch = Feed(tail, None, Policy(), batch_size=TINY["batch_size"], seed=0).batches(6)
+    _, classifier = fit_classifier(tail, **settings)
+    classifier.model.train()
+    with torch.no_grad():
+        logits = classifier.forward(classifier.prepare(batch.images))
+    rare = effective_number_weights(torch.from_numpy(tail.class_counts).float())
+    assert late.loss == pytest.approx(F.cross_entropy(logits, batch.labels, weight=rare).item(), rel=1e-3)
     weights = effective_number_weights(torch.tensor([40.0, 2.0]))
     assert weights[1] / weights[0] == pytest.approx(20, rel=0.01)  # β near 1: nearly the inverse number of images
     assert weights.mean() == pytest.approx(1)
@@ -333,6 +340,8 @@ def test_deferred_reweighting_favours_rare_classes_from_its_step_on(splits):
         {"augmentation": "mixpu"},
         {"learning_rat": 1e-3},
         {"balanced_sampling": True, "logit_adjustment": 1.0},
+        {"balanced_sampling": True, "deferred_reweighting": 0.8},
+        {"logit_adjustment": 1.0, "deferred_reweighting": 0.8},
     ],
 )
 def test_bad_settings_are_refused_before_any_work(splits, bad):

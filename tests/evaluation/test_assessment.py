@@ -12,11 +12,14 @@ from PIL import Image
 from rich.console import Console
 
 import synthaug
+from synthaug.classifiers import Policy
 from synthaug.curation.copies import CopyDetector
 from synthaug.data import ImageDataset
 from synthaug.errors import ConfigError, DataError, LabelError, OutputExistsError
+from synthaug.evaluation.assessment import utility
 from synthaug.evaluation.assessment.chances import Chance
 from synthaug.evaluation.assessment.closeness import Closeness
+from synthaug.evaluation.assessment.inputs import Samples
 from synthaug.evaluation.assessment.memorisation import Membership, Memorisation
 from synthaug.evaluation.assessment.verdicts import judge
 from synthaug.evaluation.quality import Fidelity
@@ -151,6 +154,33 @@ def test_utility_is_measured_on_held_out_images(splits, tmp_path):
     assert stored["recall"]["7"]["samples"] < 0.5
     assert stored["classifier"]["model"] == "test_resnet"
     assert stored["classifier"]["steps"] == 40
+
+
+def test_answers_that_samples_change_at_random_are_no_gain(monkeypatch):
+    """All classifiers see the same held-out images: by the seeds alone a third of these would be better or worse."""
+    random = np.random.default_rng(0)
+    images, labels = np.zeros((100, 8, 8, 1), np.uint8), np.arange(100) % 2
+    data = ImageDataset.from_arrays(images, labels, ("a", "b"))
+    verdicts = []
+    for _ in range(100):
+        wrong = {"real": random.random(100) < 0.2}
+        wrong["both"] = wrong["real"] ^ (random.random(100) < np.where(wrong["real"], 0.48, 0.12))  # as many either way
+
+        class Predicting:
+            def __init__(self, arm, wrong=wrong):
+                self.wrong = wrong[arm] ^ (random.random(100) < 0.01)
+
+            def predictions(self, data):
+                return np.where(self.wrong, 1 - data.labels, data.labels)
+
+        monkeypatch.setattr(
+            utility, "fit_classifier", lambda *_, bank, **__: (None, Predicting("real" if bank is None else "both"))
+        )
+        found = utility.measure_utility(
+            Samples(images, labels, (), {}), data, data, seeds=range(5), policy=Policy(), settings={}
+        )
+        verdicts.append(found.gain.verdict)
+    assert verdicts.count("unclear") >= 90
 
 
 def test_without_held_out_images_it_says_what_is_missing(splits, tmp_path):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from synthaug.evaluation import PairedDifference
+from synthaug.evaluation.estimate import FoldScores
 from synthaug.recommendation.measuring.difference import (
     WORTH,
     FoldOutcomes,
@@ -12,7 +13,6 @@ from synthaug.recommendation.measuring.difference import (
     cross_validated_difference,
     expected_gain,
 )
-from synthaug.recommendation.measuring.estimate import FoldScores
 
 CLASSES = ["a", "b", "c"]
 

@@ -205,6 +205,6 @@ def _method(result: Assessment) -> list[str]:
             f"Classifiers: {utility.settings['model']}, {utility.settings['steps']} steps of "
             f"{utility.settings['batch_size']} images, augmentation {utility.settings['augmentation']}, the same "
             f"weights and steps with and without samples, {len(utility.real)} seeds. Classification accuracy score: "
-            "Ravuri & Vinyals 2019; Student's interval for the gain."
+            "Ravuri & Vinyals 2019; the interval of the gain is over held-out images and seeds."
         )
     return points

@@ -70,9 +70,10 @@ def _on_utility(utility: Utility) -> Finding:
         "unclear": f"Whether the samples, {way}, help a classifier is unclear.",
     }[gain.verdict]
     interval = (
-        f"no interval: {gain.pairs} seed{'s that agree to the image' if gain.pairs > 1 else ''}"
+        "no interval: one image is held out"
         if gain.low is None or gain.high is None
-        else f"95 % interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f} over {gain.pairs} seeds"
+        else f"95 % interval {100 * gain.low:+.1f} to {100 * gain.high:+.1f} over images and "
+        f"{gain.pairs} seed{'s' if gain.pairs > 1 else ''}"
     )
     detail = (
         f"Accuracy on held-out images: {100 * utility.mean('real'):.1f} % with real images alone, "

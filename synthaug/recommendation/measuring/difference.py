@@ -13,8 +13,8 @@ import dataclasses
 from collections.abc import Sequence
 
 from synthaug.classifiers.scores import Metric
+from synthaug.evaluation.estimate import Estimate, FoldScores, Images
 from synthaug.evaluation.statistics import PairedDifference
-from synthaug.recommendation.measuring.estimate import Estimate, FoldScores, Images
 
 WORTH, WORTH_SPREAD = 0.8, 0.006
 """What a point of the probability's gain is worth in points of the metric, and by how much that may be off (a share).

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from synthaug.evaluation.estimate import FoldScores
 from synthaug.evaluation.statistics import PairedDifference
 from synthaug.recommendation.candidates.space import Candidate, ClassSets
 from synthaug.recommendation.measuring.difference import FoldOutcomes, expected_gain
-from synthaug.recommendation.measuring.estimate import FoldScores
 from synthaug.recommendation.measuring.trial import Outcome, Pair, Trials, not_failed
 from synthaug.recommendation.race.halving import Race
 from synthaug.recommendation.race.tuning import Tuned
