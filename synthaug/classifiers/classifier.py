@@ -29,7 +29,7 @@ from synthaug.seeds import check_seed
 if TYPE_CHECKING:
     from synthaug.data import ImageDataset
 
-_STATISTICS_IMAGES = 10_000
+_STATISTICS_IMAGES, _STATISTICS_BYTES = 10_000, 1 << 27
 _EVALUATION_BATCH = 512
 
 
@@ -237,7 +237,8 @@ def _untrained(
 def _scale_of(train: ImageDataset) -> tuple[Tensor, Tensor]:
     """Return mean and deviation of each channel of the training images, on the scale of 0 to 255."""
     # Evenly spaced images rather than the first ones, which are often of one class.
-    picked = np.unique(np.linspace(0, len(train) - 1, _STATISTICS_IMAGES).astype(np.int64))
+    number = min(_STATISTICS_IMAGES, max(1, _STATISTICS_BYTES // int(np.prod(train.image_shape))))
+    picked = np.unique(np.linspace(0, len(train) - 1, number).astype(np.int64))
     sample = torch.from_numpy(train.take(picked)).float()
     return sample.mean(dim=(0, 1, 2)), sample.std(dim=(0, 1, 2)).clamp(min=1.0)
 

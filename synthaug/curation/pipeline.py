@@ -202,6 +202,7 @@ class Judgement:
             those that are wanted, which are neither kept nor rejected.
         weights: In (0, 1], (N,).
         alive: The candidates that none rejected, with what is known of them.
+        weighing: Which of the filters gave weights.
     """
 
     names: tuple[str, ...]
@@ -210,6 +211,7 @@ class Judgement:
     reasons: NDArray[np.int64]
     weights: NDArray[np.float32]
     alive: Candidates
+    weighing: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, candidates: Candidates, names: tuple[str, ...]) -> Self:
@@ -242,6 +244,7 @@ class Judgement:
             weights[rows] *= own
         return dataclasses.replace(
             self,
+            weighing=self.weighing if own is None else self.weighing | {self.names[number]},
             scores=scores,
             reasons=reasons,
             weights=weights,

@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthaug.curation.pipeline import Judgement
+from synthaug.sampling.bank_files import WEIGHT
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SCORE, WEIGHT, REASON = "score_", "weight", "reason"
+SCORE, REASON = "score_", "reason"
 
 
 def accepted_table(names: pa.Table, judgement: Judgement, rows: NDArray[np.integer]) -> pa.Table:
@@ -25,7 +26,7 @@ def accepted_table(names: pa.Table, judgement: Judgement, rows: NDArray[np.integ
         rows: Which candidates the samples are.
     """
     weights = judgement.weights[rows]
-    again = any(SCORE + name in names.column_names for name in judgement.names)
+    again = any(SCORE + name in names.column_names for name in judgement.weighing)
     if WEIGHT in names.column_names and not again:
         weights = weights * names.column(WEIGHT).to_numpy().astype(np.float32)
     return _with_scores(names, judgement, rows).append_column(WEIGHT, [weights])

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Shape = tuple[int, int, int]
 
-_MEASURED = 4096
+_MEASURED, _MEASURED_BYTES = 4096, 1 << 26
 _SMALLEST_DEVIATION = 1e-2
 
 
@@ -50,8 +50,9 @@ class Pixels(nn.Module):
         self.register_buffer("deviation", torch.full((shape[0], 1, 1), 0.5))
 
     def measure(self, data: ImageDataset) -> None:
-        """Take mean and deviation from up to 4,096 of the training images, evenly spread over the dataset."""
-        rows = np.unique(np.linspace(0, len(data) - 1, _MEASURED).round().astype(np.int64))
+        """Take mean and deviation from up to 4,096 of the training images, evenly spread; fewer of large ones."""
+        number = min(_MEASURED, max(1, _MEASURED_BYTES // int(np.prod(data.image_shape))))
+        rows = np.unique(np.linspace(0, len(data) - 1, number).round().astype(np.int64))
         values = self._values(data.take(rows), data.labels[rows]).double()
         self.mean.copy_(values.mean((0, 2, 3)).view_as(self.mean))
         deviation = values.std((0, 2, 3), correction=0).view_as(self.deviation)

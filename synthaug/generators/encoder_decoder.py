@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from synthaug.config import Config
@@ -24,6 +25,9 @@ from synthaug.networks import ClassEmbedding, Decoder, make_encoder, pyramid
 if TYPE_CHECKING:
     from synthaug.data import ImageDataset
     from synthaug.networks.perceptual import PerceptualDistance
+
+_FITTED_BYTES = 1 << 30
+"""Codes that the prior is fitted to, at most: of long ones not those of all images."""
 
 _SMALLEST_VARIANCE = 1e-6
 
@@ -185,11 +189,24 @@ class EncoderDecoder(Generator):
         if self.privacy is not None:
             raise ConfigError("a prior fitted to the training images would undo this generator's privacy.")
         self.eval()
-        means, variances = np.empty((2, len(data), self.latent_size), dtype=np.float32)
-        for start in range(0, len(data), 4 * CHUNK):
-            rows = np.arange(start, min(start + 4 * CHUNK, len(data)))
-            means[rows], variances[rows] = self.encode_images(data.take(rows), data.labels[rows])
-        self.prior.fit(means, variances, data.labels)
+        chosen = _evenly_by_class(data.labels, max(len(self.classes), _FITTED_BYTES // (8 * self.latent_size)))
+        labels = data.labels[chosen]
+        means, variances = np.empty((2, len(chosen), self.latent_size), dtype=np.float32)
+        for start in range(0, len(chosen), 4 * CHUNK):
+            rows = slice(start, start + 4 * CHUNK)
+            means[rows], variances[rows] = self.encode_images(data.take(chosen[rows]), labels[rows])
+        self.prior.fit(means, variances, labels)
+
+
+def _evenly_by_class(labels: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """Return the positions of all images, or of at most so many: as many of each class as there are, evenly spread."""
+    counts = np.bincount(labels)
+    if len(labels) <= most:
+        return np.arange(len(labels))
+    share = next(size for size in range(most, 0, -1) if np.minimum(counts, size).sum() <= most)
+    rows = [np.flatnonzero(labels == label) for label in np.flatnonzero(counts)]
+    spread = [own[np.unique(np.linspace(0, len(own) - 1, min(len(own), share)).round().astype(int))] for own in rows]
+    return np.sort(np.concatenate(spread))
 
 
 class ReconstructionObjective(Objective):

@@ -13,6 +13,12 @@ from synthaug.errors import ConfigError
 from synthaug.generators.base import Generator, Objective, Posterior, Precision
 from synthaug.generators.registry import family_class
 
+_DECLARED = [
+    name
+    for name, kind in Generator.__annotations__.items()
+    if str(kind).startswith("ClassVar") and name != "conditioning"
+]
+
 
 class PerClassGenerator(Generator):
     """Holds one single-class generator of a family for each class, trained apart.
@@ -37,13 +43,7 @@ class PerClassGenerator(Generator):
     ) -> None:
         cls = family_class(family)
         # What a family declares on its class is set on the object here: the members' family decides.
-        self.__dict__.update(
-            family=family,
-            config_class=cls.config_class,
-            sampling_class=cls.sampling_class,
-            has_encoder=cls.has_encoder,
-            normal_codes=cls.normal_codes,
-        )
+        self.__dict__.update({name: getattr(cls, name) for name in _DECLARED} | {"family": family})
         super().__init__(config, classes, image_shape, precision)
         self.members = nn.ModuleList(cls(config, [name], image_shape, precision) for name in self.classes)
         self.config = self.member(0).config  # which may say more than what it was made from

@@ -27,6 +27,7 @@ from synthaug.sampling.bank_files import (
     REJECTED,
     SAMPLES,
     TABLE,
+    WEIGHT,
     map_array,
     read_header,
     write_all_but_images,
@@ -100,6 +101,7 @@ class SampleBank:
         classes: Sequence[str],
         *,
         table: pa.Table | None = None,
+        weights: NDArray[np.float32] | None = None,
         provenance: Mapping[str, Any] | None = None,
         rejected: pa.Table | None = None,
     ) -> Self:
@@ -110,6 +112,7 @@ class SampleBank:
             labels: Their labels, (N,).
             classes: Names of the classes.
             table: One row a sample; made of labels and running numbers if left out.
+            weights: Weight of each sample in the loss, (N,), where the table does not say.
             provenance: What made the samples, JSON-able.
             rejected: One row a candidate that curation rejected.
 
@@ -134,15 +137,21 @@ class SampleBank:
         bank.image_shape = (images.shape[3], images.shape[1], images.shape[2])
         bank.provenance = dict(provenance or {})
         bank._count = len(images)
-        bank.digest = digest(
-            canonical_json([list(bank.classes), list(images.shape), bank.provenance]),
-            np.ascontiguousarray(images).tobytes(),
-            checked.tobytes(),
-        )
         bank.__dict__["images"] = images
         bank.__dict__["labels"] = checked
         if table is not None:
             bank.__dict__["table"] = table
+        if weights is not None:
+            if len(weights) != len(images):
+                raise DataError(f"expected a weight for each of the {len(images)} images, but got {len(weights)}.")
+            bank.__dict__["table"] = bank.table.append_column(WEIGHT, [np.asarray(weights, dtype=np.float32)])
+        weighs = "table" in bank.__dict__ and WEIGHT in bank.table.column_names
+        bank.digest = digest(
+            canonical_json([list(bank.classes), list(images.shape), bank.provenance]),
+            np.ascontiguousarray(images).tobytes(),
+            checked.tobytes(),
+            *([bank.weights.tobytes()] if weighs else []),
+        )
         if rejected is not None:
             bank.__dict__["rejected"] = rejected
         return bank
@@ -218,9 +227,9 @@ class SampleBank:
     @functools.cached_property
     def weights(self) -> NDArray[np.float32]:
         """Weight of each sample in the loss, float32 (N,): the table's ``weight``, or ones where it has none."""
-        if "weight" not in self.table.column_names:
+        if WEIGHT not in self.table.column_names:
             return np.ones(len(self), dtype=np.float32)
-        weights: NDArray[np.float32] = self.table.column("weight").to_numpy().astype(np.float32)
+        weights: NDArray[np.float32] = self.table.column(WEIGHT).to_numpy().astype(np.float32)
         return weights
 
     @functools.cached_property

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 FORMAT = "synthaug.bank"
 FORMAT_VERSION = 1
 HEADER, IMAGES, LABELS, TABLE = BANK, "images.npy", "labels.npy", "table.parquet"
+WEIGHT = "weight"
+"""Column of the table that weighs samples in the loss."""
 REJECTED = "rejected.parquet"
 """Only in curated banks."""
 SAMPLES = Contents(

@@ -7,6 +7,8 @@ import functools
 import numpy as np
 from numpy.typing import NDArray
 
+from synthaug.seeds import numbered_stream
+
 _MASK = (1 << 64) - 1
 
 BEFORE_FIRST_STEP = (1 << 32) - 1
@@ -29,7 +31,7 @@ class BatchStream:
     def __init__(self, labels: NDArray[np.int64], batch_size: int, seed: int, balance: float) -> None:
         self.size = len(labels)
         self.batch_size = batch_size
-        self.seed = seed & _MASK
+        self.seed = seed
         counts = np.bincount(labels)
         weights = counts[labels] ** -float(balance)
         self.weights = None if np.allclose(weights, weights[0]) else weights / weights.sum()
@@ -47,7 +49,7 @@ class BatchStream:
         return np.concatenate(parts)
 
     def _make_order(self, epoch: int) -> NDArray[np.int64]:
-        random = np.random.Generator(np.random.Philox(key=[self.seed, epoch]))
+        random = numbered_stream(self.seed, epoch)
         if self.weights is None:
             return random.permutation(self.size)
         return random.choice(self.size, size=self.size, p=self.weights)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -135,7 +136,7 @@ class Trainer:
         """
         config = self.config
         sums: dict[str, Tensor] = {}
-        since = self.step
+        counts: Counter[str] = Counter()  # a regulariser that is applied now and then has values in few steps
         time_is_up = _deadline(config.minutes)
         if self.private is not None and self.step == 0:
             self.save()  # else a run killed early would start again with other noise, and spend twice
@@ -144,12 +145,13 @@ class Trainer:
             while not last:
                 for name, value in self._train_step().items():
                     sums[name] = sums.get(name, torch.zeros((), device=value.device)) + value
+                    counts[name] += 1
                 self.step += 1
                 over, interrupted = self._any_process(time_is_up(), should_stop())
                 last = self.step == config.steps or over
                 if self.step % config.log_every == 0 or last:
-                    watcher.log(self.step, {name: value.item() / (self.step - since) for name, value in sums.items()})
-                    sums, since = {}, self.step
+                    watcher.log(self.step, {name: value.item() / counts[name] for name, value in sums.items()})
+                    sums, counts = {}, Counter()
                 if last or (config.checkpoint_every and self.step % config.checkpoint_every == 0):
                     self.save()
                 if last or (config.preview_every and self.step % config.preview_every == 0):

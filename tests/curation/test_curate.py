@@ -182,6 +182,8 @@ def test_curation_goes_on_from_an_earlier_one(bank, reference):
         assert weight == pytest.approx(kept[image.tobytes()])
     told = second.provenance["curation"]
     assert [one["name"] for one in told["before"]["filters"]] == ["confidence"]
+    third = curate(second, reference, "outlier")
+    assert third.weights.tolist() == second.weights[: len(third)].tolist(), "what weighs nothing leaves weights alone"
     again = curate(first, reference, "confidence")
     np.testing.assert_allclose(again.weights, first.weights[: len(again)], rtol=1e-6), "the same filter counts once"
 

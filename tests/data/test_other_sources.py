@@ -180,6 +180,20 @@ def test_a_loader_of_the_users_own_is_used(class_folders: Path, tmp_path: Path) 
     assert (data.classes, data.labels.tolist()) == (("a", "b"), [0, 1, 1])
 
 
+def test_a_file_of_a_torchvision_folder_that_was_swapped_is_noticed_whatever_its_time(class_folders: Path) -> None:
+    from torchvision.datasets import ImageFolder
+
+    path = class_folders / "cat" / "new.bmp"
+
+    def first_pixel(value: int) -> int:
+        Image.new("RGB", (8, 8), (value,) * 3).save(path)
+        os.utime(path, (1, 1))  # as archives do
+        data = ImageDataset.load(ImageFolder(str(class_folders)), image_size=8)
+        return next(int(image[0, 0, 0]) for image in data.images if image.std() == 0)
+
+    assert [first_pixel(10), first_pixel(200)] == [10, 200]
+
+
 def test_what_a_subclass_makes_of_the_files_is_used(class_folders: Path) -> None:
     from torchvision.datasets import ImageFolder
 

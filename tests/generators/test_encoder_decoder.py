@@ -86,3 +86,25 @@ def test_perceptual_distance_joins_the_loss_and_stays_out_of_the_weights(family:
 def test_settings_out_of_range_are_refused(settings: dict[str, object]) -> None:
     with pytest.raises(ConfigError, match=next(iter(settings))):
         make(**settings)
+
+
+def test_the_prior_of_long_codes_is_fitted_to_some_images_of_every_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    from synthaug.generators import encoder_decoder
+
+    generator, images = make(), np.random.default_rng(0).integers(0, 256, (60, 16, 16, 1), dtype=np.uint8)
+    data = ImageDataset.from_arrays(images, np.repeat([0, 1], [56, 4]), ("a", "b"))
+    seen = []
+    monkeypatch.setattr(generator.prior, "fit", lambda means, variances, labels: seen.append(labels))
+    generator.finish(data)
+    monkeypatch.setattr(encoder_decoder, "_FITTED_BYTES", 20 * 8 * generator.latent_size)
+    generator.finish(data)
+    assert [np.bincount(labels).tolist() for labels in seen] == [[56, 4], [16, 4]]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_one_model_a_class_says_of_itself_what_its_family_says(family: str) -> None:
+    settings = {"width": 8, "latent_dim": 4, "class_dim": 4}
+    alone = make_generator(family, ["a", "b"], (1, 16, 16), conditioning="per_class", options=settings)
+    shared = make(family)
+    for name in ("title", "most_steps", "small_image_settings", "keeps_privacy", "has_encoder", "sampling_class"):
+        assert getattr(alone, name) == getattr(shared, name)

@@ -122,6 +122,13 @@ def test_directions_need_groups_that_differ_and_a_known_method(linear) -> None:
         attribute_direction(linear, shades([140]), shades([100]), "boot", "boot", method="logistics")
 
 
+def test_where_classes_lie_is_known_whichever_prior_samples_come_from(linear) -> None:
+    images, labels = np.concatenate([shades([100]), shades([120])]), ["boot", "boot"]
+    usual = swap_class(linear, images, "sneaker", labels)
+    assert (usual != swap_class(linear, images, "sneaker", labels, recentre=False)).any()
+    np.testing.assert_array_equal(swap_class(linear.with_sampling(prior="normal"), images, "sneaker", labels), usual)
+
+
 def test_a_swap_decodes_the_code_as_the_other_class(linear) -> None:
     image = shades([100])
     same_code = swap_class(linear, image, "sneaker", "boot", recentre=False)

@@ -43,7 +43,8 @@ class Picky:
         self.known.append(0 if earlier is None else len(earlier.images))
         accepted = (candidates.images[:, 0, 0, 0] % self.every == 0) & (candidates.labels != 1)
         alive = Part(candidates.images[accepted], candidates.labels[accepted])
-        return types.SimpleNamespace(accepted=accepted, alive=alive)
+        weights = np.where(candidates.labels == 2, 0.25, 1.0).astype(np.float32)
+        return types.SimpleNamespace(accepted=accepted, alive=alive, weights=weights)
 
 
 @pytest.mark.parametrize(("every", "expected"), [(1, [0, 1, 2, 3]), (2, [0, 2, 4, 6]), (8, [0, 8])])
@@ -53,6 +54,7 @@ def test_draws_until_enough_pass_and_gives_up_after_four_times_as_many(every, ex
     assert bank.counts.tolist() == [len(expected), 0, len(expected)]
     assert bank.images[bank.indices_of("c"), 0, 0, 0].tolist() == expected
     assert bank.labels.tolist() == sorted(bank.labels.tolist())
+    assert bank.weights.tolist() == np.where(bank.labels == 2, 0.25, 1.0).tolist(), "as curate weighs them"
     assert curation.known == [0, *sorted(curation.known[1:])]
     assert all(number > 0 for number in curation.known[1:])  # later rounds know what was accepted before
 

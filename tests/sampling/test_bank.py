@@ -139,6 +139,16 @@ def test_a_bank_in_memory_pickles_whole(arrays):
     assert again.digest == bank.digest
 
 
+def test_weights_are_part_of_what_a_bank_is(arrays):
+    weights = np.linspace(0.1, 1, len(arrays[1]))
+    plain, weighted = SampleBank.from_arrays(*arrays), SampleBank.from_arrays(*arrays, weights=weights)
+    assert weighted.weights.tolist() == pytest.approx(weights.tolist())
+    assert plain.weights.tolist() == [1] * len(weights)
+    assert plain.digest != weighted.digest != SampleBank.from_arrays(*arrays, weights=weights / 2).digest
+    with pytest.raises(DataError, match="a weight for each"):
+        SampleBank.from_arrays(*arrays, weights=weights[1:])
+
+
 class _AsTensors(torch.utils.data.Dataset):
     def __init__(self, bank: SampleBank) -> None:
         self.bank = bank

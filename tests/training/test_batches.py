@@ -33,6 +33,12 @@ def test_fewer_images_than_a_batch() -> None:
     assert len(BatchStream(np.array([0, 1]), 7, seed=0, balance=0).positions(3)) == 7
 
 
+def test_every_seed_has_an_order_of_its_own() -> None:
+    seeds = (0, 1, -1, -2, (1 << 63) + 1, (1 << 63) + 2)
+    orders = {tuple(BatchStream(np.zeros(50, np.int64), 50, seed=seed, balance=0).positions(0)) for seed in seeds}
+    assert len(orders) == len(seeds)
+
+
 def test_step_seeds_differ() -> None:
     seeds = {step_seed(seed, step, process) for seed in (0, 1, -1) for step in range(50) for process in (0, 1)}
     assert len(seeds) == 300

@@ -61,6 +61,21 @@ def test_killed_run_goes_on_where_it_was(
     assert [row["step"] for row in rows] == [2, 4, 6, 8], "steps done twice are to be logged once"
 
 
+def test_a_loss_of_few_steps_is_logged_as_the_mean_of_these(digits: ImageDataset, tmp_path: Path) -> None:
+    settings = {**QUICK, "steps": 8, "penalty_every": 4, "width": 8, "discriminator": "resnet"}
+
+    def logged(every: int) -> list[dict[str, float]]:
+        out = tmp_path / str(every)
+        fit(digits, "gan", out=out, **settings | {"log_every": every})
+        return [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+
+    each, (whole,) = logged(1), logged(8)
+    name = next(name for name in whole if name.endswith("penalty"))
+    penalties = [row[name] for row in each if name in row]
+    assert len(penalties) == 2
+    assert whole[name] == pytest.approx(np.mean(penalties), rel=1e-4)
+
+
 def test_same_seed_same_generator_other_seed_another(
     family: str, tiny: dict[str, object], digits: ImageDataset
 ) -> None:

@@ -148,10 +148,10 @@ def _fingerprint(dataset: Any) -> str | None:
         for path, label in dataset.samples:
             try:
                 status = os.stat(path)  # noqa: PTH116
-                size, time = status.st_size, status.st_mtime_ns
+                known = status.st_size, status.st_mtime_ns, status.st_ctime_ns
             except OSError:
-                size, time = -1, 0  # decoding says so
-            listing.append(f"{path}\0{size}\0{time}\0{label}\n")
+                known = -1, 0, 0  # decoding says so
+            listing.append("\0".join(map(str, (path, *known, label))) + "\n")
         return storage.digest("samples", "".join(listing).encode(errors="surrogatepass"))
     data, targets = getattr(dataset, "data", None), getattr(dataset, "targets", None)
     if data is None or targets is None:

@@ -110,7 +110,8 @@ def swap_class(
         to: The class they get.
         labels: The classes they have; found by the generator if left out.
         recentre: Whether codes are moved by the difference of the two classes' mean codes first. Codes of different
-            classes lie around different centres, and a code that is usual in one may be rare in the other.
+            classes lie around different centres, and a code that is usual in one may be rare in the other. A privately
+            trained generator does not know the centres and moves nothing.
 
     Returns:
         uint8 images (N, H, W, C).
@@ -134,7 +135,15 @@ def swap_class(
 def recentred(
     gen: Generator, codes: NDArray[np.float32], sources: NDArray[np.int64], targets: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """Move codes (N, latent_size) by the difference between the mean codes of two classes, those of each row."""
+    """Move codes (N, latent_size) by the difference between the mean codes of two classes, those of each row.
+
+    Where the classes' codes lie is known of the prior that was fitted to them, whichever one samples are drawn from. A
+    privately trained generator has none, and leaves codes where they are.
+    """
+    if "prior" in gen.sampling_class.field_names():
+        if gen.privacy is not None:
+            return codes
+        gen = gen.with_sampling(prior="mixture")
     means = {label: class_mean(gen, label) for label in {*sources.tolist(), *targets.tolist()}}
     shifts = [means[target] - means[source] for source, target in zip(sources.tolist(), targets.tolist(), strict=True)]
     return codes + np.stack(shifts)

@@ -28,6 +28,7 @@ from synthaug.latent.interpolating.interpolate import Mode, between, resolve_mod
 from synthaug.networks.perceptual import PerceptualDistance
 from synthaug.networks.pretrained import load_pretrained
 from synthaug.pixels import from_uint8
+from synthaug.seeds import numbered_stream
 
 Distance = Callable[[Tensor, Tensor], Tensor]
 """From two batches of images (B, C, H, W) in [-1, 1] to squared distances (B,), pair by pair."""
@@ -146,7 +147,7 @@ def perceptual_path_length(
     chosen = (
         _sample_ends(gen, pairs, seed) if ends == "samples" or data is None else _image_ends(gen, data, pairs, seed)
     )
-    places = np.random.Generator(np.random.Philox(key=[seed % (1 << 64), 1])).uniform(0, 1 - epsilon, pairs)
+    places = numbered_stream(seed, 1).uniform(0, 1 - epsilon, pairs)
 
     speeds, lengths, straights, strays = [], [], [], []
     real = None if data is None else _RealImages(gen, data, np.unique(chosen.labels))
@@ -192,7 +193,7 @@ def _sample_ends(gen: Generator, pairs: int, seed: int) -> _Ends:
 def _image_ends(gen: Generator, data: ImageDataset, pairs: int, seed: int) -> _Ends:
     """Two images of a class for each pair, drawn anew for each."""
     require_encoder(gen, "measuring paths between images")
-    random = np.random.Generator(np.random.Philox(key=[seed % (1 << 64), 2]))
+    random = numbered_stream(seed, 2)
     classes = [label for label in range(len(data.classes)) if data.class_counts[label] >= 2]
     if not classes:
         raise DataError("expected a class with two images or more, between which a path can lead.")

@@ -58,7 +58,7 @@ def fit_curation(part: ImageDataset, steps: int, seed: int, device: str = "auto"
 
 
 def draw_curated(generator: Generator, curation: FittedCuration, counts: Mapping[str, int], seed: int) -> SampleBank:
-    """Draw samples that pass the filters: of each class the first ones that do.
+    """Draw samples that pass the filters, of each class the first ones that do, with the weights that these give.
 
     Args:
         generator: Draws them.
@@ -69,6 +69,7 @@ def draw_curated(generator: Generator, curation: FittedCuration, counts: Mapping
     wanted = {class_index(name, generator.classes): number for name, number in counts.items()}
     kept: list[NDArray[np.uint8]] = []
     labels: list[NDArray[np.int64]] = []
+    weights: list[NDArray[np.float32]] = []
     missing, earlier = dict(wanted), None
     for round_ in range(_ROUNDS):
         if not missing:
@@ -82,9 +83,16 @@ def draw_curated(generator: Generator, curation: FittedCuration, counts: Mapping
             rows = np.flatnonzero(judgement.accepted & (asked == label))[:number]
             kept.append(candidates.images[rows])
             labels.append(asked[rows])
+            weights.append(judgement.weights[rows])
             missing[label] = number - len(rows)
         missing = {label: number for label, number in missing.items() if number}
     provenance = {"generator": generator.digest, "family": generator.family, "seed": seed, "curated": True}
     found = np.concatenate(labels)
     order = np.argsort(found, kind="stable")
-    return SampleBank.from_arrays(np.concatenate(kept)[order], found[order], generator.classes, provenance=provenance)
+    return SampleBank.from_arrays(
+        np.concatenate(kept)[order],
+        found[order],
+        generator.classes,
+        weights=np.concatenate(weights)[order],
+        provenance=provenance,
+    )
