@@ -91,7 +91,19 @@ def add_synthetic(
             synthetic = synthetic.to_iterable_dataset()
         synthetic = synthetic._resolve_features()
     synthetic = _align(synthetic, real.features, image, label, shape)
-    return datasets.concatenate_datasets([_with_source(real, "real"), _with_source(synthetic, "synthetic")])
+    joined = datasets.concatenate_datasets([_with_source(real, "real"), _with_source(synthetic, "synthetic")])
+    return joined if streaming else _formatted(joined, real)
+
+
+def _formatted(joined: Any, real: Any) -> Any:
+    """Give the joined dataset the format of the real one, or its transform; all columns where that shows all."""
+    form = dict(real.format)
+    if form["type"] is None and form["columns"] == real.column_names:
+        return joined
+    columns = None if form["columns"] == real.column_names else form["columns"]
+    return joined.with_format(
+        form["type"], columns=columns, output_all_columns=form["output_all_columns"], **form["format_kwargs"]
+    )
 
 
 def find_columns(features: Any, image_column: str | None, label_column: str | None) -> tuple[str, str]:

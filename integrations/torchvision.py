@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
-from synthaug.data.sources.mapstyle import class_names
+from synthaug.data.sources.mapstyle import inner_class_names
 from synthaug.errors import ConfigError
 from synthaug.sampling.bank import SampleBank
 from synthaug.sampling.draw import ClassSampler, check_aligned, uniform, uniforms
@@ -184,8 +184,8 @@ class TransformedDataset(torch.utils.data.Dataset[Any]):
         transform: Called with each sample; usually a ``v2.Compose``.
 
     Raises:
-        LabelError: If the dataset names its classes (``classes``, as torchvision's do) and a label means another class
-            to a transform of synthaug in ``transform``.
+        LabelError: If the dataset names its classes (``classes``, as torchvision's do, or one column of class labels,
+            as Hugging Face's) and a label means another class to a transform of synthaug in ``transform``.
 
     Example:
         >>> from torchvision.datasets import FakeData
@@ -201,9 +201,10 @@ class TransformedDataset(torch.utils.data.Dataset[Any]):
     def __init__(self, dataset: Any, transform: Callable[..., Any]) -> None:
         self.dataset = dataset
         self.transform = transform
-        names = _class_names(dataset)
-        for synthetic in _synthetic(transform) if names else ():
-            check_aligned(names, synthetic.classes)
+        names = inner_class_names(dataset)
+        if names is not None:
+            for synthetic in _synthetic(transform):
+                check_aligned(names, synthetic.classes)
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -211,13 +212,6 @@ class TransformedDataset(torch.utils.data.Dataset[Any]):
     def __getitem__(self, position: int) -> Any:
         sample = self.dataset[position]
         return self.transform(*sample) if isinstance(sample, tuple) else self.transform(sample)
-
-
-def _class_names(dataset: Any) -> list[str]:
-    """Return the names of a dataset's classes, of one that wraps another the inner one's; none where it has none."""
-    while (names := class_names(dataset)) is None and hasattr(dataset, "dataset"):
-        dataset = dataset.dataset
-    return [str(name) for name in names or ()]
 
 
 def _synthetic(transform: Any) -> Iterator[SyntheticTransform]:

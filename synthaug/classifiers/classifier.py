@@ -129,7 +129,7 @@ def train_classifier(
 
     Raises:
         ConfigError: On an unknown or bad setting, or a model that cannot take such images.
-        DataError: If there are no training images, or the bank's images have another shape.
+        DataError: If there are no training images, or those of the bank or another split have another shape.
         LabelError: If the splits name other classes.
         DivergenceError: If the loss is no longer finite.
 
@@ -176,6 +176,11 @@ def fit_classifier(
             )
         if split is not None and not len(split):
             raise DataError(f"expected a {name} split with images, but got an empty one; leave it out instead.")
+        if split is not None and split.image_shape != train.image_shape:
+            raise DataError(
+                f"expected a {name} split of images of shape {train.image_shape} (C, H, W) like the training images, "
+                f"but got {split.image_shape}. Load both with the same image_size and channels."
+            )
     seed = check_seed(seed)
     if isinstance(bank, (str, PathLike)):
         bank = SampleBank.open(Path(bank))

@@ -35,7 +35,7 @@ def run(
 ) -> None:
     """Enlarge images to the generator's size; best with an autoencoder of --corruption downsample.
 
-    Give image files, or --source. Images are brought to the generator's size divided by --factor first.
+    Give image files of the generator's size divided by --factor, or --source, whose images are brought to that size.
     """
     from synthaug.grids import row_grid, save_picture
     from synthaug.latent.inputs import choose_images, read_images
@@ -59,7 +59,7 @@ def run(
             for line in comparison.lines():
                 typer.echo(line, err=True)
         else:
-            small = read_images(chosen, reader)
+            small = read_images(chosen, reader, resize=False)
             restored = upscale(gen, small, factor, labels, steps=steps)
             repeated = small[:12].repeat(factor, axis=1).repeat(factor, axis=2)
             picture = row_grid([repeated, enlarge(small[:12], factor), restored[:12]], ["given", "bicubic", OURS])

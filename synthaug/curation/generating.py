@@ -25,6 +25,7 @@ from synthaug.sampling.bank_files import SAMPLES
 from synthaug.sampling.generating import write_output
 from synthaug.sampling.job import Job
 from synthaug.sampling.partial import refuse_unfinished
+from synthaug.sampling.plan import warn_of_unseen
 from synthaug.sampling.progress import sample_progress
 from synthaug.sampling.writers import writer_class
 from synthaug.seeds import check_sample_seed, folded
@@ -119,6 +120,7 @@ def generate_curated(
     output_folder(target, overwrite=overwrite, what="generate", contents=SAMPLES)
     gen = load_generator(gen, device) if isinstance(gen, (str, Path)) else gen
     plan = plan_samples(gen.classes, per_class, counts, balance)
+    warn_of_unseen(plan, gen)
     wanted = np.bincount(plan.labels, minlength=len(gen.classes))
     job = Job.by(gen, plan, seed=seed, format=format, shard_size=shard_size)
     if not overwrite:

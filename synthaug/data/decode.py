@@ -165,17 +165,17 @@ def _plain(image: Image.Image) -> Image.Image:
 
 
 def _scaled(image: Image.Image) -> Image.Image:
-    """Map deep greys to 0..255.
-
-    The range is that of 16-bit integers, or [0, 1] for floats, where the values fit, else their own.
-    """
+    """Map deep greys, from 0 to 65535 or, as floats, from 0 to 1, to 0..255; one scale for all images."""
     values = np.asarray(image).astype(np.float64)
     if not np.isfinite(values).all():
         raise ValueError("it holds values that are not finite")
     low, high = float(values.min()), float(values.max())
     top = 1.0 if image.mode == "F" else 65535.0
     if low < 0 or high > top:
-        values, top = values - low, max(high - low, 1e-12)
+        scale = "floats from 0 to 1" if image.mode == "F" else "integers from 0 to 65535"
+        raise ValueError(
+            f"expected {scale}, but got values from {low:g} to {high:g}; bring all images to one scale first"
+        )
     return Image.fromarray((values * (255.0 / top)).astype(np.float32))
 
 

@@ -27,6 +27,7 @@ from synthaug.errors import ConfigError, DataError, LabelError
 from synthaug.generators.noise import sample_noise
 from synthaug.labels import ClassKey, check_labels, class_index, resolve_counts
 from synthaug.pixels import from_uint8, to_uint8
+from synthaug.seeds import check_sample_seed
 from synthaug.storage import canonical_json, digest
 
 if TYPE_CHECKING:
@@ -291,6 +292,7 @@ class Generator(nn.Module, ABC):
             uint8 images (N, C, H, W), on the CPU, in the order asked for.
 
         Raises:
+            ConfigError: If the seed is no integer of 64 bits.
             LabelError: If a class is unknown, or what is asked for are no classes.
         """
         if not isinstance(what, Iterable):
@@ -325,7 +327,7 @@ class Generator(nn.Module, ABC):
         Returns:
             uint8 images (N, H, W, C). Each depends on its name alone, never on its neighbours.
         """
-        labels = check_labels(labels, self.classes)
+        seed, labels = check_sample_seed(seed), check_labels(labels, self.classes)
         indices = np.asarray(indices)
         images = np.empty((len(labels), *self.image_shape[1:], self.image_shape[0]), dtype=np.uint8)
         for start in range(0, len(labels), CHUNK):
@@ -399,7 +401,7 @@ class Generator(nn.Module, ABC):
         self, labels: NDArray[np.integer], indices: NDArray[np.integer], seed: int = 0
     ) -> NDArray[np.float32]:
         """Return the codes (N, latent_size) of the samples with the given names; see `sample_named`."""
-        labels = check_labels(labels, self.classes)
+        seed, labels = check_sample_seed(seed), check_labels(labels, self.classes)
         noise = sample_noise(seed, labels, np.asarray(indices), self.noise_size)
         (codes,) = self._in_chunks(self.codes, noise, labels)
         return codes

@@ -99,7 +99,7 @@ def read_labelled(images: ImagesLike, labels: LabelsLike, gen: Generator) -> Lab
     return LabelledImages(pixels, resolve_labels(labels, gen, pixels))
 
 
-def read_images(images: ImagesLike, gen: Generator) -> NDArray[np.uint8]:
+def read_images(images: ImagesLike, gen: Generator, *, resize: bool = True) -> NDArray[np.uint8]:
     """Read images and bring them to the generator's shape, as `ImageDataset.load` does.
 
     They are stretched without cropping, turned upright by their EXIF data, put on white where they are transparent,
@@ -110,12 +110,13 @@ def read_images(images: ImagesLike, gen: Generator) -> NDArray[np.uint8]:
             tensors (C, H, W) or (N, C, H, W), as `Generator.sample` returns; a sequence of such; or an
             `ImageDataset`.
         gen: The generator that will take them.
+        resize: Bring images of another size to the generator's; else they are refused.
 
     Returns:
         uint8 images (N, H, W, C).
 
     Raises:
-        DataError: If there are none, or one cannot be read; the message names it.
+        DataError: If there are none, or one cannot be read or has another size; the message names it.
 
     Example:
         >>> from synthaug.generators import make_generator
@@ -137,7 +138,7 @@ def read_images(images: ImagesLike, gen: Generator) -> NDArray[np.uint8]:
             return images
     else:
         items = [images] if _is_one(images) else images
-    read = [_read(item, number, (height, width), channels) for number, item in enumerate(items)]
+    read = [_read(item, number, (height, width), channels, resize) for number, item in enumerate(items)]
     if not read:
         raise DataError("expected at least one image, but got none.")
     return np.stack(read)
@@ -288,13 +289,17 @@ def _is_channels_first(images: Any) -> bool:
     return hasattr(images, "detach") and images.shape[0] in (1, 3, 4)
 
 
-def _read(item: Any, number: int, size: tuple[int, int], channels: int) -> NDArray[np.uint8]:
+def _read(item: Any, number: int, size: tuple[int, int], channels: int, resize: bool) -> NDArray[np.uint8]:
     named = isinstance(item, (str, os.PathLike))
     try:
         if named and not Path(item).exists():
             raise ValueError("there is no such file")
         if named and Path(item).is_dir():
             raise ValueError("that is a folder; name image files, or a dataset with --source")
-        return decode(item, size, channels)
+        pixels = decode(item, size if resize else None, channels)
+        if pixels.shape[:2] != size:
+            found = "×".join(map(str, pixels.shape[:2]))
+            raise ValueError(f"expected {size[0]}×{size[1]} pixels (H×W), but got {found}; resize it first")
+        return pixels
     except (ValueError, TypeError) as error:
         raise DataError(f"{item if named else f'image {number}'}: {error}.") from error

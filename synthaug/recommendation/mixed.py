@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from synthaug.classifiers.policy import Policy
+from synthaug.data.sources.mapstyle import inner_class_names
 from synthaug.sampling import SampleBank
 from synthaug.sampling.draw import NOTHING, ClassSampler, check_same_classes, uniform
 from synthaug.sampling.fit import pil_shape
@@ -40,9 +41,9 @@ class MixedDataset(torch.utils.data.Dataset[Any]):
     def __init__(
         self, real: Any, bank: SampleBank, policy: Policy, mix: Callable[[Any, int], tuple[Any, int]] | None = None
     ) -> None:
-        names = getattr(real, "classes", None)
+        names = inner_class_names(real)
         if names is not None:
-            check_same_classes([str(name) for name in names], bank.classes)
+            check_same_classes(names, bank.classes)
         self.real, self.bank, self.policy = real, bank, policy
         self._mix = mix
         self._sampler = ClassSampler(bank)
@@ -87,10 +88,19 @@ class MixedDataset(torch.utils.data.Dataset[Any]):
 
 
 def _taken_apart(real: Any) -> tuple[Any, Callable[[Any, int], tuple[Any, int]] | None]:
-    """Return a torchvision dataset without its transforms, and these; another dataset as it is."""
+    """Return a torchvision dataset without the transforms of its images, and these; another dataset as it is.
+
+    What it makes of labels it goes on doing: a sample's label is one of those that come out.
+    """
     transforms = getattr(real, "transforms", None)
     if transforms is None:
         return real, None
+    from torchvision.datasets.vision import StandardTransform
+
     raw = copy.copy(real)
-    raw.transforms = raw.transform = raw.target_transform = None
-    return raw, transforms
+    raw.transforms = raw.transform = None
+    if not isinstance(transforms, StandardTransform):
+        return raw, transforms
+    if transforms.target_transform is not None:
+        raw.transforms = StandardTransform(None, transforms.target_transform)
+    return raw, StandardTransform(transforms.transform, None)

@@ -17,7 +17,7 @@ from synthaug.sampling.bank_files import SAMPLES
 from synthaug.sampling.decoding import decoded_blocks
 from synthaug.sampling.job import Block, Job, Shard
 from synthaug.sampling.partial import JournaledFolder
-from synthaug.sampling.plan import plan_samples
+from synthaug.sampling.plan import plan_samples, warn_of_unseen
 from synthaug.sampling.progress import sample_progress
 from synthaug.sampling.writers import Writer, writer_class
 from synthaug.seeds import check_sample_seed
@@ -120,6 +120,7 @@ def generate(
     if isinstance(gen, (str, Path)):
         gen = load_generator(gen, device)
     plan = plan_samples(gen.classes, per_class, counts, balance)
+    warn_of_unseen(plan, gen)
     part = plan if shard is None else plan.part(*shard)
     job = Job.by(gen, part, seed=seed, format=format, shard_size=shard_size, part=shard)
     write_output(gen, job, target, overwrite=overwrite, progress=progress)

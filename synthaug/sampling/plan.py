@@ -16,6 +16,7 @@ from synthaug.storage import digest
 
 if TYPE_CHECKING:
     from synthaug.data import ImageDataset
+    from synthaug.generators import Generator
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -96,6 +97,19 @@ def plan_samples(
     labels = np.repeat(np.arange(len(classes), dtype=np.int64), numbers)
     starts = np.cumsum(numbers) - numbers
     return Plan(labels, np.arange(len(labels), dtype=np.int64) - np.repeat(starts, numbers))
+
+
+def warn_of_unseen(plan: Plan, gen: Generator) -> None:
+    """Warn if samples are asked of classes of which the generator saw no image."""
+    unseen: list[str] = gen.provenance.get("unseen_classes") or []
+    asked = [name for name in unseen if gen.classes.index(name) in plan.labels]
+    if asked:
+        warnings.warn(
+            f"{asked[0]!r}{f' and {len(asked) - 1} more' if len(asked) > 1 else ''} of the classes had no training "
+            "image, so their samples can't be meaningful. Leave them out: name what each class should get with counts.",
+            DataWarning,
+            stacklevel=3,
+        )
 
 
 def missing_counts(data: ImageDataset, classes: Sequence[str]) -> NDArray[np.int64]:

@@ -124,6 +124,8 @@ def fit(
     trained.provenance = {"dataset": run["dataset"], "training": run["training"] | {"steps": done}}
     if plan is not None:
         trained.provenance["privacy"] = plan.facts(done)
+    elif unseen := _unseen(dataset):  # which a private generator must not tell
+        trained.provenance["unseen_classes"] = unseen
     # Laid out in memory as a loaded generator is: the kernels, and by them single grey levels, depend on it.
     trained = trained.to("cpu").to(memory_format=torch.contiguous_format).eval().requires_grad_(False)
     if folder is not None:
@@ -214,8 +216,12 @@ def _train(
     return generator, done
 
 
+def _unseen(data: ImageDataset) -> list[str]:
+    return [name for name, count in zip(data.classes, data.class_counts, strict=True) if count == 0]
+
+
 def _check_data(data: ImageDataset, conditioning: str) -> None:
-    empty = [name for name, count in zip(data.classes, data.class_counts, strict=True) if count == 0]
+    empty = _unseen(data)
     if len(data) == 0:
         raise DataError("expected at least one image to train on, but the dataset is empty.")
     if empty and conditioning == "per_class":

@@ -73,6 +73,9 @@ def open_run(folder: Path, run: dict[str, Any], data: ImageDataset, *, resume: b
         draw_reals(data, folder / REALS)
 
 
+_ANEW = "start anew with overwrite=True and without resume (--overwrite)"
+
+
 def _check_same_run(before: dict[str, Any], now: dict[str, Any], folder: Path) -> None:
     def settings(run: dict[str, Any]) -> dict[str, Any]:
         flat = {**run, **run["training"], **run["model"], "dataset": run["dataset"].get("digest")}
@@ -82,7 +85,7 @@ def _check_same_run(before: dict[str, Any], now: dict[str, Any], folder: Path) -
         raise ConfigError(
             f"cannot resume {folder} with another precision: it was started with {before['precision']!r}, but got "
             f"{now['precision']!r}. Set precision={before['precision']!r} (--precision {before['precision']}), use "
-            "another folder, or overwrite=True (--overwrite)."
+            f"another folder, or {_ANEW}."
         )
     old, new = settings(before), settings(now)
     others = [name for name in new if name not in now["training"] and old.get(name) != new[name]]
@@ -90,5 +93,5 @@ def _check_same_run(before: dict[str, Any], now: dict[str, Any], folder: Path) -
     if changed:
         raise ConfigError(
             f"cannot resume {folder} with another {changed[0]}: it was started with {old.get(changed[0])!r}, but got "
-            f"{new[changed[0]]!r}. Use the settings of the start, another folder, or overwrite=True (--overwrite)."
+            f"{new[changed[0]]!r}. Use the settings of the start, another folder, or {_ANEW}."
         )

@@ -160,7 +160,7 @@ def test_nothing_but_the_training_split_is_looked_at_before_the_end(splits):
     seen = []
 
     class Watched:
-        classes, labels = test.classes, test.labels
+        classes, labels, image_shape = test.classes, test.labels, test.image_shape
 
         def __len__(self):
             return len(test)
@@ -421,3 +421,11 @@ def test_an_empty_split_is_refused_before_any_work(splits, name):
 def test_seeds_are_checked(splits):
     with pytest.raises(ConfigError, match="seed: expected an integer from 0"):
         train_classifier(splits[0], seed=-1, **TINY)
+
+
+@pytest.mark.parametrize("name", ["test", "validation"])
+def test_splits_of_another_shape_are_refused_before_training(splits, name):
+    train, other = splits
+    coloured = ImageDataset.from_arrays(np.repeat(other.images[:4], 3, axis=3), other.labels[:4], other.classes)
+    with pytest.raises(DataError, match=rf"{name} split of images of shape \(1, 8, 8\).*but got \(3, 8, 8\)"):
+        train_classifier(train, **{name: coloured}, **TINY)

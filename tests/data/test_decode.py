@@ -65,7 +65,10 @@ def test_16_bit_keeps_its_depth_while_resizing() -> None:
 
 def test_deep_integers_are_scaled_by_their_own_range() -> None:
     levels = np.array([[-1000, 0, 1000]], dtype=np.int32)
-    assert decode(encoded(Image.fromarray(levels), "TIFF"))[..., 0].tolist() == [[0, 128, 255]]
+    with pytest.raises(ValueError, match="integers from 0 to 65535, but got values from -1000 to 1000"):
+        decode(encoded(Image.fromarray(levels), "TIFF"))
+    with pytest.raises(ValueError, match="floats from 0 to 1, but got values from -1000 to 1000"):
+        decode(encoded(Image.fromarray(levels.astype(np.float32)), "TIFF"))
 
 
 @pytest.mark.parametrize("orientation", [1, 3, 6, 8])

@@ -32,6 +32,15 @@ def test_a_stray_table_does_not_hide_the_images(class_folders: Path) -> None:
         ImageDataset.load(class_folders, image_column="embedding")
 
 
+@pytest.mark.parametrize("inner", ["photos/train/cat photos/test/cat", "cat/train cat/test"])
+def test_splits_inside_a_class_folder_are_refused(tmp_path: Path, inner: str) -> None:
+    """One folder too high, or class and split the wrong way round: else test images would be trained on."""
+    for folder in inner.split():
+        add(tmp_path / folder / "1.png")
+    with pytest.raises(DataError, match=r"the images of one class, but it holds the folders test, train\..*wrong|put"):
+        ImageDataset.load(tmp_path)
+
+
 def test_images_beside_the_splits_are_told_of(class_folders: Path) -> None:
     for part in ("train", "test", "more"):
         shutil.copytree(class_folders / "cat", class_folders / part / "cat")

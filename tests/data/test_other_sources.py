@@ -243,6 +243,22 @@ def test_a_dataset_that_needs_what_its_transform_gives_says_that_it_was_left_out
         ImageDataset.load(dataset)
 
 
+@pytest.mark.parametrize(
+    ("target", "classes", "labels"),
+    [
+        (lambda label: label, ("cat", "dog"), [0, 0, 0, 1, 1, 1]),
+        (lambda label: 1 - label, ("dog", "cat"), [1, 1, 1, 0, 0, 0]),
+        (lambda label: 0, ("0",), [0] * 6),
+        (lambda label: label + 1, ("1", "2"), [0, 0, 0, 1, 1, 1]),
+    ],
+)
+def test_names_of_classes_follow_the_labels_that_a_dataset_makes(class_folders: Path, target, classes, labels) -> None:
+    from torchvision.datasets import ImageFolder
+
+    data = ImageDataset.load(ImageFolder(str(class_folders), target_transform=target))
+    assert (data.classes, data.labels.tolist()) == (classes, labels)
+
+
 def test_torchvision_without_names() -> None:
     from torchvision.datasets import FakeData
     from torchvision.transforms import v2

@@ -81,6 +81,25 @@ def test_plain_binary_columns_and_named_columns(tmp_path: Path) -> None:
     assert (first_pixels(data), data.classes) == ([7, 8], ("x", "y"))
 
 
+@pytest.mark.parametrize("beside", ["id", "file_name", "__index_level_0__", "shade"])
+def test_the_column_with_a_usual_name_is_the_label_though_one_is_missing(tmp_path: Path, beside: str) -> None:
+    """A table with a missing label holds whole numbers as floats, which no other column's type excuses."""
+    made = table([0.0, 1.0, None, 1.0]).append_column(beside, [["p", "q", "r", "s"]])
+    pq.write_table(made, tmp_path / "x.parquet")
+    with pytest.warns(DataWarning, match="row 2"):
+        data = ImageDataset.load(tmp_path / "x.parquet")
+    assert (data.classes, data.labels.tolist()) == (("0", "1"), [0, 1, 1])
+
+
+@pytest.mark.parametrize("column", ["id", "image_id", "caption", "File-Name"])
+def test_what_tells_images_apart_is_no_label_unless_named(tmp_path: Path, column: str) -> None:
+    made = table(["p", "q"]).rename_columns(["image", column])
+    pq.write_table(made, tmp_path / "x.parquet")
+    with pytest.raises(DataError, match=f"one label column, but {column} names or describes images.*label_column"):
+        ImageDataset.load(tmp_path / "x.parquet")
+    assert ImageDataset.load(tmp_path / "x.parquet", label_column=column).classes == ("p", "q")
+
+
 def test_integer_labels_without_names(tmp_path: Path) -> None:
     pq.write_table(table([2, 0]), tmp_path / "x.parquet")
     assert ImageDataset.load(tmp_path / "x.parquet").labels.tolist() == [2, 0]

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from scipy import stats
 
+from synthaug.errors import ConfigError
+from synthaug.generators import make_generator
 from synthaug.generators.noise import sample_noise
 
 
@@ -39,3 +42,11 @@ def test_negative_and_huge_seeds() -> None:
     one = np.array([0])
     values = {sample_noise(seed, one, one, 2).tobytes() for seed in (-1, 0, 1, 2**63)}
     assert len(values) == 4
+
+
+@pytest.mark.parametrize("seed", [1 << 63, 1.5, None, "7"])
+def test_seeds_that_name_no_samples_are_refused(seed) -> None:
+    gen = make_generator("gan", ["a"], (1, 8, 8), options={"width": 4})
+    for draw in (lambda: gen.sample({"a": 1}, seed=seed), lambda: gen.draw_codes([0], [0], seed=seed)):
+        with pytest.raises(ConfigError, match="seed: expected an integer of 64 bits"):
+            draw()

@@ -158,6 +158,22 @@ def test_samples_that_fit_are_not_encoded_anew():
         assert [row["picture"]["bytes"] for row in joined][3:] == [jpeg(5)] * 2
 
 
+def test_the_format_of_the_real_rows_stays():
+    bank = SampleBank.from_arrays(np.zeros((2, 8, 8, 3), np.uint8), [0, 1], ["sneaker", "boot"])
+
+    def shaded(rows):
+        return {"mean": [np.asarray(image).mean() for image in rows["picture"]], "kind": rows["kind"]}
+
+    joined = add_synthetic(real_rows().with_transform(shaded), bank)
+    assert [set(row) for row in joined] == [{"mean", "kind"}] * 5
+    assert joined[4]["mean"] == 0
+    numbers = add_synthetic(real_rows().with_format("numpy"), bank)
+    assert isinstance(numbers[4]["picture"], np.ndarray)
+    assert numbers[4]["source"] is not None
+    assert add_synthetic(real_rows(), bank).format["type"] is None
+    assert set(add_synthetic(real_rows().with_format("numpy", columns=["kind"]), bank)[0]) == {"kind"}
+
+
 def test_streams_stay_lazy():
     """Of the real rows a few are read to find their shape; of the synthetic ones none before their turn."""
     read = {"real": 0, "synthetic": 0}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pickle
+import types
 
 import numpy as np
 import pytest
@@ -331,6 +332,16 @@ def test_a_dataset_whose_labels_mean_other_classes_is_refused() -> None:
         for dataset in (whole, torch.utils.data.Subset(whole, [0, 1]), torch.utils.data.ConcatDataset([whole, whole])):
             with pytest.raises(LabelError, match=r"label \d is 'sneaker' in the dataset, but ('sandal'|no class)"):
                 TransformedDataset(dataset, chain)
+    features = {"image": object(), "label": types.SimpleNamespace(names=["boot", "sneaker"])}
+    table = types.SimpleNamespace(features=features)  # as Hugging Face's datasets say it
+    with pytest.raises(LabelError, match="label 1 is 'sneaker' in the dataset"):
+        TransformedDataset(table, chain)
+    array = named()
+    array.classes = np.array(["boot", "sneaker"])
+    with pytest.raises(LabelError, match="label 1 is 'sneaker' in the dataset"):
+        TransformedDataset(array, chain)
+    array.classes = 3  # a number says no names
+    assert len(TransformedDataset(array, chain)) == 4
     for fits in (("boot", "sandal"), ("boot", "sandal", "sneaker", "wader"), ("0", "1", "2"), ()):
         assert len(TransformedDataset(named(*fits), chain)) == 4
     assert len(TransformedDataset(named("boot", "sneaker"), v2.Resize(8))) == 4

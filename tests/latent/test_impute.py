@@ -107,6 +107,14 @@ def test_nothing_or_everything_missing(gan) -> None:
     assert np.isfinite(nothing.std).all()
 
 
+def test_a_mask_image_without_white_is_refused(gan, tmp_path) -> None:
+    Image.fromarray(HIDDEN.astype(np.uint8)).save(tmp_path / "mask.png")  # of 0 and 1, which looks black
+    with pytest.raises(DataError, match=r"nothing is white in it.*multiplied by 255"):
+        impute(gan, grey(50), tmp_path / "mask.png", "boot", number=1)
+    Image.fromarray(255 * HIDDEN.astype(np.uint8)).save(tmp_path / "mask.png")
+    assert impute(gan, grey(50), tmp_path / "mask.png", "boot", number=1, gradient_steps=1).std.any()
+
+
 def test_requests_that_cannot_be_met(gan) -> None:
     with pytest.raises(ConfigError, match="number"):
         impute(gan, grey(1), HIDDEN, "boot", number=0)

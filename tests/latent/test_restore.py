@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from synthaug.errors import ConfigError, DataError
 from synthaug.generators import make_generator, save
@@ -149,7 +150,7 @@ def test_a_generator_for_other_damage_is_refused(images):
 def test_wrong_requests(trained, images):
     with pytest.raises(ConfigError, match="factor"):
         upscale(trained, images.images, 3)
-    with pytest.raises(DataError, match=r"\(N, 4, 4, 1\)"):
+    with pytest.raises(DataError, match=r"image 0: expected 4×4 pixels \(H×W\), but got 8×8; resize it first"):
         upscale(trained, images.images, 2)
     with pytest.raises(ConfigError, match="sigma"):
         denoise(trained, images, sigma=20)
@@ -158,10 +159,18 @@ def test_wrong_requests(trained, images):
         reader_of_small(odd, 2)
 
 
-def test_small_images_are_read_at_their_size(trained, images):
+def test_small_images_are_read_at_their_size(trained, images, tmp_path):
     reader = reader_of_small(trained, 2)
     assert (reader.image_shape, trained.image_shape) == ((1, 4, 4), (1, 8, 8))
-    assert enlarge(shrink(images.images, 2), 2).shape == images.images.shape
+    small = shrink(images.images[:2], 2)
+    assert enlarge(small, 2).shape == (2, 8, 8, 1)
+    files = [tmp_path / "0.png", tmp_path / "1.png"]
+    for file, pixels in zip(files, small, strict=True):
+        Image.fromarray(pixels[..., 0]).save(file)
+    np.testing.assert_array_equal(upscale(trained, files, 2, "0"), upscale(trained, small, 2, "0"))
+    Image.fromarray(images.images[0, ..., 0]).save(files[1])
+    with pytest.raises(DataError, match=r"1\.png: expected 4×4 pixels"):
+        upscale(trained, files, 2, "0")
 
 
 def test_non_local_means_is_tuned_to_the_images(images):

@@ -3,12 +3,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from synthaug.classifiers import Policy
 from synthaug.data import ImageDataset
 from synthaug.errors import FormatError, LabelError, OutputExistsError
 from synthaug.evaluation import paired_difference
 from synthaug.recommendation import RecommendedPolicy
+from synthaug.recommendation.mixed import MixedDataset
 from synthaug.sampling import SampleBank
 
 CLASSES = ("a", "b", "c")
@@ -85,14 +87,33 @@ def test_a_torchvision_dataset_keeps_its_own_transforms_and_applies_them_to_samp
 
     normalise = [v2.ToImage(), v2.ToDtype(torch.float32, scale=True), v2.Normalize([0.5], [0.5])]
     transform = v2.Compose([v2.RandomCrop(8), v2.Grayscale(), *normalise])  # the samples are smaller than the crop
-    data = FakeData(6, (3, 9, 9), num_classes=3, transform=transform, target_transform=lambda label: label + 10)
+    data = FakeData(6, (3, 9, 9), num_classes=3, transform=transform, target_transform=lambda label: 2 - label)
     policy = Policy(mode=mode, replace_probability=0.5, classes=("b",))
     mixed = recommended(tmp_path / "p", policy).apply(data)
     items = [mixed[position] for position in range(len(mixed))]
     assert len(items) == (12 if mode == "add" else 6)
     assert {(tuple(image.shape), image.dtype) for image, _ in items} == {((1, 8, 8), torch.float32)}
-    assert {label for _, label in items} <= {10, 11, 12}
+    assert {label for _, label in items} <= {0, 1, 2}
     assert data.transform is transform
+
+
+@pytest.mark.parametrize("mode", ["add", "replace"])
+def test_samples_have_the_labels_that_a_dataset_makes_of_its_own(tmp_path, mode):
+    from torchvision.datasets import ImageFolder
+
+    for name, value in (("a", 10), ("b", 200)):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        Image.new("L", (4, 4), value).save(tmp_path / "data" / name / "0.png")
+    data = ImageFolder(str(tmp_path / "data"), target_transform=lambda label: 1 - label)
+    loaded = ImageDataset.load(data)
+    assert loaded.classes == ("b", "a")
+    assert loaded.images[:, 0, 0, 0].tolist() == [10, 200]
+    bank = SampleBank.from_arrays(loaded.images, loaded.labels, loaded.classes)
+    for part in (data, torch.utils.data.Subset(data, [0, 1])):
+        mixed = MixedDataset(part, bank, Policy(mode=mode, replace_probability=1.0))
+        assert {(np.asarray(image)[0, 0, 0], label) for image, label in mixed} == {(10, 1), (200, 0)}
+        with pytest.raises(LabelError):
+            MixedDataset(part, SampleBank.from_arrays(loaded.images, loaded.labels, ("c", "d")), Policy())
 
 
 def test_mixing_keeps_classes_without_samples_as_they_are(tmp_path):

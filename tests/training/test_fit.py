@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import torch
 
 import synthaug
 from synthaug.data import ImageDataset
-from synthaug.errors import ConfigError, DataError, DivergenceError, OutputExistsError, TrainingInterrupted
+from synthaug.errors import ConfigError, DataError, DataWarning, DivergenceError, OutputExistsError, TrainingInterrupted
 from synthaug.training import fit
 from synthaug.training.loop import Trainer
 from synthaug.training.watcher import Watcher
@@ -244,7 +245,9 @@ def test_unknown_settings_name_close_ones(digits: ImageDataset) -> None:
         fit(digits, "vae", batch_size="12")
 
 
-def test_a_class_with_one_image_and_one_with_none(family: str, tiny: dict[str, object], digits: ImageDataset) -> None:
+def test_a_class_with_one_image_and_one_with_none(
+    family: str, tiny: dict[str, object], digits: ImageDataset, tmp_path: Path
+) -> None:
     images, labels = digits.images[digits.labels < 2], digits.labels[digits.labels < 2]
     rows = np.concatenate([np.flatnonzero(labels == 0), np.flatnonzero(labels == 1)[:1]])
     data = ImageDataset.from_arrays(images[rows], labels[rows], ["zero", "one"])
@@ -255,7 +258,12 @@ def test_a_class_with_one_image_and_one_with_none(family: str, tiny: dict[str, o
     with pytest.raises(DataError, match="1 have none"):
         fit(empty, family, conditioning="per_class", steps=4, **QUICK, **tiny)
     with pytest.warns(UserWarning, match="have no image"):
-        fit(empty, family, steps=4, **QUICK, **tiny)
+        unsure = fit(empty, family, steps=4, out=tmp_path / "unsure", **QUICK, **tiny)
+    with pytest.warns(DataWarning, match="'two' of the classes had no training image"):
+        synthaug.generate(unsure, per_class=1, out=tmp_path / "all", progress=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", DataWarning)
+        synthaug.generate(tmp_path / "unsure", counts={"zero": 1}, out=tmp_path / "some", progress=False)
 
 
 def test_collapse_is_warned_of(digits: ImageDataset, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ Folders that ``synthaug generate`` wrote tell their classes themselves (`synthau
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from PIL import Image
@@ -71,6 +71,7 @@ def from_folder(root: Path, split: str | None) -> FolderSource:
     folders = _classes_of(base)[1]
     if not classes:
         raise _no_classes(base, top)
+    _refuse_splits_below(base, folders)
     prefix = f"{base.name}/" if splits else ""
     problems = [
         Problem(prefix + entry.name, "not in a class folder, so it has no label") for entry in top if entry.is_file()
@@ -179,6 +180,23 @@ def _split_folders(root: Path, top: list[os.DirEntry[str]]) -> tuple[list[str], 
             "files alone, so that nothing tells their labels. If these are the classes, name them otherwise."
         )
     return (nested, []) if nested and len(nested) == len(folders) else ([], [])
+
+
+def _refuse_splits_below(base: Path, folders: Iterable[str]) -> None:
+    """Check that no class folder holds splits, whose images would all be taken for training.
+
+    Raises:
+        DataError: If one does, which then is the dataset itself, or has class and split the wrong way round.
+    """
+    for folder in folders:
+        inner = [entry.name for entry in _visible(base / folder) if entry.is_dir()]
+        kinds = {name: kind for name in inner if (kind := canonical_split(name))}
+        if "train" in kinds.values() and len(set(kinds.values())) > 1:
+            raise DataError(
+                f"{base}: expected {folder} to hold the images of one class, but it holds the folders "
+                f"{', '.join(kinds)}. If these are the splits of a dataset, give {base / folder}; if {folder} is a "
+                f"class, put it into the splits, as in {next(iter(kinds))}/{folder}/1.png."
+            )
 
 
 def _files_under(folder: Path, relative: str) -> Iterator[tuple[str, int, int, int]]:

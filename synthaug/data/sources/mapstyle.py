@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -72,8 +72,7 @@ def from_dataset(dataset: Any) -> MapStyleSource:
     if not len(dataset) or indices == []:
         raise DataError(f"{name}: expected at least one item, but it is empty.")
     dataset, left_out = _raw(dataset)
-    names = class_names(dataset)
-    classes = [str(name) for name in names] if isinstance(names, (list, tuple)) else None
+    classes = class_names(dataset)
     fingerprint = _fingerprint(dataset)
     if fingerprint is not None:
         target = getattr(dataset, "target_transform", None)
@@ -129,14 +128,47 @@ def _raw(dataset: Any) -> tuple[Any, list[str]]:
     return dataset, list(dict.fromkeys(left_out))
 
 
-def class_names(dataset: Any) -> Any:
-    """Return the names of the classes; of several datasets those that they agree on."""
+def class_names(dataset: Any) -> list[str] | None:
+    """Return the names of the classes in the order of the labels that a dataset gives; `None` where it names none.
+
+    Of several datasets they are those that these agree on. A ``target_transform`` that changes the order changes that
+    of the names, and one that makes other labels leaves none.
+    """
     if _is_part(dataset):
         return class_names(dataset.dataset)
     if _is_joined(dataset):
         first, *others = map(class_names, dataset.datasets)
         return first if all(names == first for names in others) else None
-    return getattr(dataset, "classes", None) or getattr(dataset, "categories", None)
+    for found in (getattr(dataset, "classes", None), getattr(dataset, "categories", None), _features(dataset)):
+        if isinstance(found, (list, tuple, np.ndarray)) and len(found):
+            return _reordered([str(name) for name in found], getattr(dataset, "target_transform", None))
+    return None
+
+
+def _features(dataset: Any) -> list[str] | None:
+    """Return the names in the only column of class labels of a Hugging Face dataset."""
+    features = getattr(dataset, "features", None)
+    named = [one.names for one in features.values() if hasattr(one, "names")] if isinstance(features, dict) else []
+    return list(named[0]) if len(named) == 1 else None
+
+
+def _reordered(names: list[str], target_transform: Callable[[int], Any] | None) -> list[str] | None:
+    if target_transform is None:
+        return names
+    try:
+        places = [int(target_transform(label)) for label in range(len(names))]
+    except Exception:  # whatever a user's function raises; labels that are no numbers have no names here
+        return None
+    if sorted(places) != list(range(len(names))):
+        return None
+    return [names[places.index(label)] for label in range(len(names))]
+
+
+def inner_class_names(dataset: Any) -> list[str] | None:
+    """Return the names of a dataset's classes, and of one that wraps another, the inner one's."""
+    while (names := class_names(dataset)) is None and hasattr(dataset, "dataset"):
+        dataset = dataset.dataset
+    return names
 
 
 def _fingerprint(dataset: Any) -> str | None:

@@ -21,7 +21,14 @@ _SPLITS = {
     "testing": "test",
 }
 _IMAGE_NAMES = ("image", "images", "img", "picture", "photo", "pixels")
-_LABEL_NAMES = ("label", "labels", "class", "class_name", "target", "y", "category", "fine_label")
+LABEL_NAMES = ("label", "labels", "class", "class_name", "target", "y", "category", "fine_label")
+
+
+_NO_LABELS = {
+    *("id", "ids", "uuid", "guid", "index", "idx", "file", "filename", "path", "filepath", "url", "uri", "hash", "md5"),
+    *("caption", "text", "description"),
+}
+"""Last words of names of columns that tell images apart, or describe them, rather than say their class."""
 
 
 def canonical_split(name: str) -> str | None:
@@ -71,7 +78,9 @@ def choose_split(available: Iterable[str], wanted: str | None, where: str) -> st
 
 
 def choose_column(what: str, named: str | None, candidates: Sequence[str], columns: Sequence[str], where: str) -> str:
-    """Return the column that is named, or the only candidate, or the candidate with a usual name.
+    """Return the column that is named, or the candidate with a usual name, or the only candidate.
+
+    An only candidate for the label that names or describes single images is none.
 
     Args:
         what: "image" or "label".
@@ -90,13 +99,22 @@ def choose_column(what: str, named: str | None, candidates: Sequence[str], colum
             f"{where}: expected {what}_column to be one of {', '.join(columns)}, but got {named!r}."
             f"{did_you_mean(named, columns)}"
         )
-    if len(candidates) == 1:
-        return candidates[0]
-    for usual in _IMAGE_NAMES if what == "image" else _LABEL_NAMES:
+    for usual in _IMAGE_NAMES if what == "image" else LABEL_NAMES:
         for column in candidates:
             if column.lower() == usual:
                 return column
+    likely = [column for column in candidates if what == "image" or not _tells_images_apart(column)]
+    if len(likely) == 1:
+        return likely[0]
     found = f"several columns could be ({', '.join(candidates)})" if candidates else "no column looks like one"
+    if candidates and not likely:
+        found = f"{', '.join(candidates)} {'name or describe' if len(candidates) > 1 else 'names or describes'} images"
     raise DataError(
         f"{where}: expected one {what} column, but {found}. Name it with {what}_column=; columns: {', '.join(columns)}."
     )
+
+
+def _tells_images_apart(column: str) -> bool:
+    """Say whether a column by its name holds identifiers, files or texts, one an image."""
+    words = [word for word in re.split(r"[\W_]+", column.lower()) if word]
+    return column.startswith("__index_level") or not _NO_LABELS.isdisjoint([*words[-1:], "".join(words[-2:])])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from synthaug.data.sources.base import Broken, Row
-from synthaug.data.sources.selection import choose_column
+from synthaug.data.sources.selection import LABEL_NAMES, choose_column
 
 
 class Columns:
@@ -59,7 +60,8 @@ def text_classes(values: Iterable[object]) -> list[str]:
 
 def integer_labels(values: Iterable[object]) -> list[int]:
     """Return the sorted labels among the distinct values of an integer column."""
-    return sorted(value for value in values if isinstance(value, int) and not isinstance(value, bool) and value >= 0)
+    whole = [_label(value) for value in values]
+    return sorted(value for value in whole if isinstance(value, int) and not isinstance(value, bool) and value >= 0)
 
 
 def table_rows(table: pa.Table | pa.RecordBatch, columns: Columns, where: str, first: int, root: Path) -> Iterator[Row]:
@@ -70,7 +72,14 @@ def table_rows(table: pa.Table | pa.RecordBatch, columns: Columns, where: str, f
         place = f"{where} row {number}"
         if isinstance(value, dict) and value.get("path"):
             place += f" ({value['path']})"
-        yield Row(place, label.as_py(), _payload(value, root))
+        yield Row(place, _label(label.as_py()), _payload(value, root))
+
+
+def _label(value: object) -> object:
+    """Return whole numbers as such, which tables with missing labels hold as floats; NaN is a missing one."""
+    if isinstance(value, float):
+        return None if math.isnan(value) else int(value) if value.is_integer() else value
+    return value
 
 
 def _payload(value: Any, root: Path) -> object:
@@ -117,7 +126,11 @@ def _is_nested(kind: pa.DataType) -> bool:
 
 def _label_candidates(fields: list[pa.Field], features: dict[str, Any]) -> list[str]:
     declared = [field.name for field in fields if features.get(field.name, {}).get("_type") == "ClassLabel"]
-    return declared or [field.name for field in fields if _is_label(field.type)]
+    return declared or [
+        field.name
+        for field in fields
+        if _is_label(field.type) or (pa.types.is_floating(field.type) and field.name.lower() in LABEL_NAMES)
+    ]
 
 
 def _is_label(kind: pa.DataType) -> bool:

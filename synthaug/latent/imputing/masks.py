@@ -88,7 +88,13 @@ def _given(mask: ImagesLike) -> NDArray[np.bool_] | list[NDArray[np.bool_]]:
     if isinstance(mask, (str, os.PathLike, Image.Image)):
         mask = [mask]
     if isinstance(mask, Sequence) and all(isinstance(one, (str, os.PathLike, Image.Image)) for one in mask):
-        return [_opened(one, "L") >= _HALF for one in mask]
+        masks = [_opened(one, "L") >= _HALF for one in mask]
+        if masks and not any(one.any() for one in masks):
+            raise DataError(
+                "mask: expected white (128 or more of 255) where pixels are missing, but nothing is white in "
+                f"{'it' if len(masks) == 1 else 'any'}. A mask of 0 and 1 has to be multiplied by 255."
+            )
+        return masks
     array = np.asarray(mask)
     if array.dtype != bool or array.ndim not in (2, 3):
         raise DataError(

@@ -25,7 +25,15 @@ from torch import Tensor
 
 from synthaug.errors import ConfigError, DataError
 from synthaug.generators import CHUNK, Generator
-from synthaug.latent.inputs import ImagesLike, LabelsLike, as_generator, read_labelled, require_encoder, resolve_labels
+from synthaug.latent.inputs import (
+    ImagesLike,
+    LabelsLike,
+    as_generator,
+    read_images,
+    read_labelled,
+    require_encoder,
+    resolve_labels,
+)
 from synthaug.pixels import from_uint8, to_uint8
 
 _LEARNING_RATE = 0.05
@@ -87,7 +95,7 @@ def denoise(
 
 def upscale(
     gen: Generator | str | Path,
-    images: NDArray[np.uint8],
+    images: ImagesLike,
     factor: int = 2,
     labels: LabelsLike = None,
     *,
@@ -98,7 +106,8 @@ def upscale(
     Args:
         gen: A generator with an encoder, or its folder; best diffusion, or an autoencoder with
             ``corruption="downsample"`` and this factor.
-        images: Small images, uint8 (N, H / factor, W / factor, C) of the generator's (C, H, W).
+        images: Small images in any form that `synthaug.latent.inputs.read_images` reads, of sides H / factor and
+            W / factor of the generator's (C, H, W).
         factor: 2 or 4.
         labels: Classes of the images; found by the generator if left out.
         steps: Gradient steps of the projection, where the generator was neither trained for this nor is diffusion in
@@ -116,15 +125,8 @@ def upscale(
         >>> large = upscale(gen, small, factor=2, labels="boot")  # doctest: +SKIP
     """
     gen = as_generator(gen)
-    channels, height, width = gen.image_shape
-    _check_factor(factor, height, width)
     trained = _trained_for(gen, "downsample", factor)
-    expected = (height // factor, width // factor, channels)
-    if images.dtype != np.uint8 or images.shape[1:] != expected:
-        raise DataError(
-            f"expected uint8 images of shape (N, {', '.join(map(str, expected))}), {factor} times smaller than the "
-            f"generator's, but got {images.dtype} of shape {images.shape}."
-        )
+    images = read_images(images, reader_of_small(gen, factor), resize=False)
     bicubic = enlarge(images, factor)
     numbers = resolve_labels(labels, gen, bicubic)
     if gen.has_denoiser:
