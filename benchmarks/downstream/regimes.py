@@ -34,6 +34,11 @@ class Regime:
             pass
         raise ConfigError(f"expected a regime like few-shot:20, long-tail:100@500 or full, but got {text!r}.")
 
+    @property
+    def place(self) -> tuple[str, int, float, int]:
+        """Where it stands among others: by kind, then from few images to many and from even classes to uneven ones."""
+        return self.kind, self.per_class, self.imbalance, self.head or 0
+
     def subset(self, train: ImageDataset, seed: int) -> ImageDataset:
         """Draw the training images of one seed; in a long tail the seed also shuffles which classes are rare."""
         if self.kind == "few-shot":

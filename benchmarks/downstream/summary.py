@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.downstream.regimes import Regime
 from synthaug.evaluation import PairedDifference, paired_difference
 from synthaug.storage import read_json
 
@@ -92,7 +93,7 @@ class Cell:
 def read_cells(results: Path) -> list[Cell]:
     """Collect everything that is finished; nothing else than the cached runs is looked at."""
     cells = [_cell(read_json(path), results) for path in sorted(results.glob("arms-*.json"))]
-    return sorted(cells, key=lambda cell: (cell.dataset, cell.regime, cell.classifier))
+    return sorted(cells, key=lambda cell: (cell.dataset, Regime.parse(cell.regime).place, cell.classifier))
 
 
 def rows(cells: list[Cell]) -> list[dict[str, Any]]:

@@ -379,6 +379,12 @@ def test_swapped_images_come_from_other_classes_with_their_class_changed(monkeyp
     assert sources.argmax() == np.argmax(subset.class_counts)
 
 
+def test_regimes_stand_in_the_order_of_their_sizes():
+    sizes = ["few-shot:5", "few-shot:10", "few-shot:100", "full"]
+    sizes += ["long-tail:10@500", "long-tail:100@50", "long-tail:100@500"]
+    assert sorted(sorted(sizes), key=lambda name: Regime.parse(name).place) == sizes != sorted(sizes)
+
+
 def test_test_images_are_the_same_for_every_seed_and_limit_is_kept(places):
     _, first = load_splits(tiny_plan(seeds=3), places)
     _, again = load_splits(tiny_plan(seeds=1, regimes=["full"]), places)
