@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+import re
 import sys
 from pathlib import Path
 
@@ -21,6 +23,7 @@ from benchmarks.downstream.summary import read_cells
 from benchmarks.downstream.tasks import Places, load_splits
 from synthaug.data import ImageDataset
 from synthaug.errors import ConfigError
+from synthaug.evaluation import paired_difference
 from synthaug.sampling import SampleBank, generating
 from synthaug.storage import read_json
 
@@ -305,6 +308,32 @@ def test_the_summary_of_the_readme_is_drawn_from_the_committed_runs():
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert len(cells) > 1
     assert replace_block(text, summary_table(cells)) == text  # else: downstream report --readme README.md
+
+
+FIGURE = re.compile(r"([+−]?\d+\.\d)\*{0,2} \[([+−]?\d+\.\d), ([+−]?\d+\.\d)\]")
+"""A gain with its interval, in points: ``**+1.7** [+0.8, +2.5]``."""
+
+
+def test_figures_in_the_documentation_are_those_of_the_committed_runs():
+    """Every gain is the paired difference of two arms of one cell, so a table that was not written anew is noticed."""
+    text = (ROOT / "docs/benchmark.md").read_text(encoding="utf-8")
+    text = text[text.index("### Goals at a glance") : text.index("An earlier run by the same protocol")]
+    known = []
+    for cell in read_cells(ROOT / "benchmarks/results/downstream/runs"):
+        arms = [dict(enumerate(values)) for values in cell.real_only.values()]
+        arms += [dict(zip(one.seeds, one.synthetic, strict=True)) for one in cell.comparisons]
+        for one, other in itertools.permutations(arms, 2):
+            seeds = [seed for seed in one if seed in other]
+            found = paired_difference([one[seed] for seed in seeds], [other[seed] for seed in seeds])
+            if found.low is not None:
+                known.append([100 * found.mean, 100 * found.low, 100 * found.high])
+    figures = [
+        (match.group(), [float(value.replace("−", "-")) for value in match.groups()]) for match in FIGURE.finditer(text)
+    ]
+    assert len(figures) > 150
+    table = np.array(known)
+    strange = [shown for shown, values in figures if np.abs(table - values).max(axis=1).min() > 0.055]
+    assert strange == []
 
 
 def test_the_summary_shows_all_ways_alike_and_names_the_arm_to_beat(places, fitted_on):
