@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.downstream.regimes import Regime
-from benchmarks.downstream.summary import WAYS, Cell, Comparison
+from benchmarks.downstream.summary import WAYS, Cell, Comparison, signed
 from synthaug.evaluation.report import figure_png
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def arms_plot(cell: Cell) -> bytes:
         axes.scatter(percent, np.full(len(percent), number), s=14, color=colour, alpha=0.55, linewidths=0)
         axes.scatter([percent.mean()], [number], marker="|", s=180, color=colour)
         if one is not None and one.gain.low is not None and one.gain.high is not None:
-            text = f"{100 * one.gain.mean:+.1f}  [{100 * one.gain.low:+.1f}, {100 * one.gain.high:+.1f}]"
+            text = f"{signed(one.gain.mean)}  [{signed(one.gain.low)}, {signed(one.gain.high)}]"
             axes.annotate(
                 text, (1.01, number), xycoords=("axes fraction", "data"), va="center", fontsize=7, color=colour
             )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.downstream.summary import WAYS, Cell, Comparison
+from benchmarks.downstream.summary import WAYS, Cell, Comparison, signed
 from synthaug.errors import ConfigError
 from synthaug.storage import new_file
 
@@ -40,10 +40,10 @@ def _gain(one: Comparison | None) -> str:
     if one is None:
         return ""
     low, high = one.gain.low, one.gain.high
-    mean = f"{round(100 * one.gain.mean, 1) + 0.0:+.1f}"  # no minus zero
+    mean = signed(one.gain.mean)
     if low is None or high is None:
         return mean
-    return f"{mean if one.gain.verdict == 'unclear' else f'**{mean}**'} [{100 * low:+.1f}, {100 * high:+.1f}]"
+    return f"{mean if one.gain.verdict == 'unclear' else f'**{mean}**'} [{signed(low)}, {signed(high)}]"
 
 
 def replace_block(text: str, table: str) -> str:

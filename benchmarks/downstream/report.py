@@ -9,7 +9,7 @@ from rich.table import Table
 
 from benchmarks.downstream.contrasts import Contrast, contrast_rows, contrasts
 from benchmarks.downstream.plots import CURVES, arms_plot, overview_plot, ratio_plot, recall_plot, regime_plot
-from benchmarks.downstream.summary import Cell, Comparison, compute_spent, read_cells, rows
+from benchmarks.downstream.summary import Cell, Comparison, compute_spent, read_cells, rows, signed
 from synthaug.evaluation import PairedDifference
 from synthaug.evaluation.report import Report
 from synthaug.storage import new_file, write_json
@@ -90,8 +90,8 @@ def _base(one: Comparison) -> str:
 
 
 def _gain_cells(gain: PairedDifference) -> tuple[str, str, str, str]:
-    interval = "" if gain.low is None or gain.high is None else f"{100 * gain.low:+.1f} … {100 * gain.high:+.1f}"
-    return str(gain.pairs), f"{100 * gain.mean:+.1f}", interval, f"{gain.wins}/{gain.pairs}"
+    interval = "" if gain.low is None or gain.high is None else f"{signed(gain.low)} … {signed(gain.high)}"
+    return str(gain.pairs), signed(gain.mean), interval, f"{gain.wins}/{gain.pairs}"
 
 
 def _real_cells(cell: Cell, base: str) -> tuple[str, str]:

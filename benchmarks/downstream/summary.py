@@ -128,6 +128,16 @@ def points(share: float | None) -> float | None:
     return None if share is None else round(100 * share, 3)
 
 
+def signed(share: float) -> str:
+    """Return a difference of shares in percentage points, as tables show it; never minus zero.
+
+    Example:
+        >>> signed(0.0123), signed(-0.0001)
+        ('+1.2', '+0.0')
+    """
+    return f"{round(100 * share, 1) + 0.0:+.1f}"
+
+
 def _cell(record: dict[str, Any], results: Path) -> Cell:
     key = {name: record[name] for name in ("dataset", "regime", "classifier")}
     choice = next(found for path in results.glob("choice-*.json") if key.items() <= (found := read_json(path)).items())
