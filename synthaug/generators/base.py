@@ -123,6 +123,8 @@ class Generator(nn.Module, ABC):
         normal_codes: Whether codes are meant to be distributed like N(0, I).
         title: What reports call the family.
         most_steps: Optimiser steps after which more hardly teach it anything, as `synthaug.recommend` takes it.
+        tried_from: Minutes from which `synthaug.recommend` tries it unasked, by kind of device (``"cpu"``, ``"cuda"``);
+            not at all where it names none.
         small_image_settings: Settings of the family, and of its training, that suit images of 16 pixels or less.
         keeps_privacy: Whether differentially private training of it keeps the guarantee, its priors included.
 
@@ -139,6 +141,7 @@ class Generator(nn.Module, ABC):
     normal_codes: ClassVar[bool] = True
     title: ClassVar[str]
     most_steps: ClassVar[int] = 2000
+    tried_from: ClassVar[Mapping[str, float]] = {}
     small_image_settings: ClassVar[Mapping[str, Any]] = {}
     keeps_privacy: ClassVar[bool] = False
     conditioning: Conditioning = "shared"

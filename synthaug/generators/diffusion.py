@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from typing import TYPE_CHECKING, Any, Literal, Self
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import torch
 from torch import Tensor
@@ -94,6 +95,8 @@ class Diffusion(Generator):
     sampling_class = DiffusionSampling
     title = "diffusion"
     most_steps = 4000
+    # On two cores a VAE of four minutes does as well.
+    tried_from: ClassVar[Mapping[str, float]] = {"cpu": 60.0, "cuda": 15.0}
     has_encoder = True
     config: DiffusionConfig
     sampling: DiffusionSampling

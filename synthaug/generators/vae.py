@@ -56,6 +56,7 @@ class VAE(EncoderDecoder):
 
     config_class = VAEConfig
     title = "VAE"
+    tried_from: ClassVar[Mapping[str, float]] = {"cpu": 0.0, "cuda": 0.0}
     small_image_settings: ClassVar[Mapping[str, Any]] = {"width": 32, "batch_size": 32}
     keeps_privacy = True
     config: VAEConfig

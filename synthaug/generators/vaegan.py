@@ -53,6 +53,7 @@ class VAEGAN(VAE):
 
     config_class = VAEGANConfig
     title = "VAE-GAN"
+    tried_from: ClassVar[Mapping[str, float]] = {}
     small_image_settings: ClassVar[Mapping[str, Any]] = {}
     keeps_privacy = False
     config: VAEGANConfig

@@ -163,6 +163,7 @@ def test_what_a_family_says_of_itself_can_be_used(family: str) -> None:
     cls = family_class(family)
     assert cls.title
     assert cls.most_steps > 0
+    assert set(cls.tried_from) in (set(), {"cpu", "cuda"})
     split_settings(family, dict(cls.small_image_settings))
 
 

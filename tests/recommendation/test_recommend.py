@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 import synthaug
 from synthaug.data import ImageDataset
 from synthaug.errors import ConfigError, DataError, DivergenceError, OutputExistsError
-from synthaug.recommendation import RecommendedPolicy, recommend
+from synthaug.recommendation import RecommendedPolicy, recommend, recommending
 from synthaug.recommendation.candidates import maker
 from synthaug.recommendation.measuring import trial
 from synthaug.storage import read_json
@@ -329,3 +330,12 @@ def test_data_without_anything_to_hold_out_are_refused(tmp_path):
     data = ImageDataset.from_arrays(np.zeros((3, 8, 8), np.uint8), [0, 1, 2])
     with pytest.raises(DataError, match="at least two images"):
         synthaug.recommend(data, "test_resnet", 1, out=tmp_path / "a")
+
+
+@pytest.mark.parametrize(
+    ("minutes", "cuda", "families"),
+    [(1, False, ("vae",)), (59, False, ("vae",)), (60, False, ("vae", "diffusion")), (15, True, ("vae", "diffusion"))],
+)
+def test_families_say_themselves_from_what_time_on_they_are_tried(monkeypatch, minutes, cuda, families):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    assert recommending._usual_families(minutes) == families
