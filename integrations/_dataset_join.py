@@ -97,9 +97,7 @@ def add_synthetic(
 
 def _formatted(joined: Any, real: Any) -> Any:
     """Give the joined dataset the format of the real one, or its transform; all columns where that shows all."""
-    form = dict(real.format)
-    if form["type"] is None and form["columns"] == real.column_names:
-        return joined
+    form = real.format
     columns = None if form["columns"] == real.column_names else form["columns"]
     return joined.with_format(
         form["type"], columns=columns, output_all_columns=form["output_all_columns"], **form["format_kwargs"]

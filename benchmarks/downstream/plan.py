@@ -14,10 +14,11 @@ from benchmarks.downstream.recipes import RECIPES, recipe_kind
 from benchmarks.downstream.regimes import Regime
 from synthaug.classifiers import ClassifierConfig, Policy
 from synthaug.errors import ConfigError, did_you_mean
+from synthaug.recommendation.candidates import space
 
 __all__ = ["BEST", "Arm", "Plan", "Regime"]
 
-CLASS_SETS = ("rarest", "hardest")
+CLASS_SETS = tuple(which for which in space.CLASS_SETS if which != "all")
 """Stand for classes in a policy, as in `synthaug.recommend`."""
 
 BEST = "best"

@@ -13,11 +13,7 @@ from synthaug.errors import ConfigError
 from synthaug.generators.base import Generator, Objective, Posterior, Precision
 from synthaug.generators.registry import family_class
 
-_DECLARED = [
-    name
-    for name, kind in Generator.__annotations__.items()
-    if str(kind).startswith("ClassVar") and name != "conditioning"
-]
+_DECLARED = [name for name, kind in Generator.__annotations__.items() if str(kind).startswith("ClassVar")]
 
 
 class PerClassGenerator(Generator):

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import itertools
-import re
 import sys
 from pathlib import Path
 
@@ -23,7 +21,6 @@ from benchmarks.downstream.summary import read_cells
 from benchmarks.downstream.tasks import Places, load_splits
 from synthaug.data import ImageDataset
 from synthaug.errors import ConfigError
-from synthaug.evaluation import paired_difference
 from synthaug.sampling import SampleBank, generating
 from synthaug.storage import read_json
 
@@ -303,42 +300,6 @@ def test_curves_over_ratio_and_shots_are_drawn_where_there_are_points_for_one(pl
     assert cell.choice["classes"] == [str(digit) for digit in range(10)]
 
 
-def test_the_summary_of_the_readme_is_drawn_from_the_committed_runs():
-    cells = read_cells(ROOT / "benchmarks/results/downstream/runs")
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert len(cells) > 1
-    assert replace_block(text, summary_table(cells)) == text  # else: downstream report --readme README.md
-
-
-FIGURE = re.compile(r"([+−]?\d+\.\d)\*{0,2} \[([+−]?\d+\.\d), ([+−]?\d+\.\d)\]")
-"""A gain with its interval, in points: ``**+1.7** [+0.8, +2.5]``."""
-
-
-def test_figures_in_the_documentation_are_those_of_the_committed_runs():
-    """Every gain is the paired difference of two arms of one cell, so a table that was not written anew is noticed."""
-    text = (ROOT / "docs/benchmark.md").read_text(encoding="utf-8")
-    text = text[text.index("### Goals at a glance") : text.index("### Samples of features instead of images")]
-    text = "\n".join(
-        line for line in text.splitlines() if "downstream_fashion_mnist.json" not in line
-    )  # no runs of these
-    known = []
-    for cell in read_cells(ROOT / "benchmarks/results/downstream/runs"):
-        arms = [dict(enumerate(values)) for values in cell.real_only.values()]
-        arms += [dict(zip(one.seeds, one.synthetic, strict=True)) for one in cell.comparisons]
-        for one, other in itertools.permutations(arms, 2):
-            seeds = [seed for seed in one if seed in other]
-            found = paired_difference([one[seed] for seed in seeds], [other[seed] for seed in seeds])
-            if found.low is not None:
-                known.append([100 * found.mean, 100 * found.low, 100 * found.high])
-    figures = [
-        (match.group(), [float(value.replace("−", "-")) for value in match.groups()]) for match in FIGURE.finditer(text)
-    ]
-    assert len(figures) > 150
-    table = np.array(known)
-    strange = [shown for shown, values in figures if np.abs(table - values).max(axis=1).min() > 0.055]
-    assert strange == []
-
-
 def test_the_summary_shows_all_ways_alike_and_names_the_arm_to_beat(places, fitted_on):
     banks = {name: {"generator": "fake", "per_class": 3} for name in ("diffusion", "vae")}
     policies = {"replace 0.3": {"replace_probability": 0.3}, "half": {"replace_probability": 0.5}}
@@ -411,23 +372,11 @@ def test_swapped_images_come_from_other_classes_with_their_class_changed(monkeyp
     assert sources.argmax() == np.argmax(subset.class_counts)
 
 
-def test_regimes_stand_in_the_order_of_their_sizes():
-    sizes = ["few-shot:5", "few-shot:10", "few-shot:100", "full"]
-    sizes += ["long-tail:10@500", "long-tail:100@50", "long-tail:100@500"]
-    assert sorted(sorted(sizes), key=lambda name: Regime.parse(name).place) == sizes != sorted(sizes)
-
-
 def test_test_images_are_the_same_for_every_seed_and_limit_is_kept(places):
     _, first = load_splits(tiny_plan(seeds=3), places)
     _, again = load_splits(tiny_plan(seeds=1, regimes=["full"]), places)
     assert len(first) == 40
     assert first.digest == again.digest
-
-
-@pytest.mark.parametrize("text", ["few-shot", "few-shot:x", "long-tail:", "half", "full:3"])
-def test_unknown_regimes_are_refused(text):
-    with pytest.raises(ConfigError, match="few-shot:20"):
-        Regime.parse(text)
 
 
 @pytest.mark.parametrize(
@@ -446,31 +395,6 @@ def test_plans_refuse_what_they_do_not_know(changes, message):
         tiny_plan(**changes)
 
 
-@pytest.mark.parametrize("path", sorted(Path(tasks.__file__).with_name("plans").glob("*.yaml")), ids=lambda p: p.stem)
-def test_committed_plans_are_valid(path):
-    plan = Plan.read(path, seeds=2, steps=7)
-    assert plan.seeds == 2
-    assert {settings["steps"] for settings in plan.classifiers.values()} == {7}
-    assert plan.sample_arms()
-
-
-def test_a_plan_extends_another_and_its_own_values_count(tmp_path):
-    (tmp_path / "shared").mkdir()
-    (tmp_path / "shared" / "oldest.yaml").write_text("seeds: 9\nholdout: 0.5\nname: nameless\n")
-    (tmp_path / "shared" / "older.yaml").write_text("extends: oldest.yaml\nseeds: 7\n")
-    path = tmp_path / "plan.yaml"
-    path.write_text("extends: shared/older.yaml\nname: mine\nsource: digits\n")
-    plan = Plan.read(path)
-    assert (plan.name, plan.seeds, plan.holdout) == ("mine", 7, 0.5)
-    (tmp_path / "ways.yaml").write_text("seeds: 8\n")
-    path.write_text("extends: [shared/older.yaml, ways.yaml]\nname: mine\nsource: digits\n")
-    plan = Plan.read(path)
-    assert (plan.name, plan.seeds, plan.holdout) == ("mine", 8, 0.5)
-    path.write_text("extends: shared/older.yaml\nname: mine\nsource: digits\nseed: 3\n")
-    with pytest.raises(ConfigError, match="Did you mean 'seeds'"):
-        Plan.read(path)
-
-
 def test_sources_are_looked_for_in_the_folder_of_the_data(tmp_path):
     (tmp_path / "cells").mkdir()
     plan = tiny_plan(source="cells", test_source="digits").located(tmp_path)
@@ -484,12 +408,6 @@ def test_what_comparisons_need_is_trained_first(places, fitted_on, trained):
     with_samples = [number for number, call in enumerate(arms) if call["bank"] is not None]
     assert max(with_samples) < 8  # 2 cells × 2 seeds × (without and with samples), then the arms that get none
     assert {call["augmentation"] for call in arms[8:]} <= {"crop", "crop+mixup"}
-
-
-def test_the_default_plan_is_a_committed_one():
-    from benchmarks.downstream.__main__ import DEFAULT_PLAN
-
-    assert Plan.read(DEFAULT_PLAN).name == "fashion_mnist"
 
 
 @pytest.mark.slow

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from synthaug.classifiers import Policy
-from synthaug.classifiers.classifier import fit_classifier
+from synthaug.classifiers import Policy, fit_classifier
 from synthaug.classifiers.scores import Scores, score
 from synthaug.data import ImageDataset
 from synthaug.evaluation.assessment.inputs import Samples
