@@ -6,7 +6,7 @@ are shares from 0 to 1. Two trainings with one seed differ in nothing but what t
 
 from __future__ import annotations
 
-from synthaug.classifiers.augmentation import AUGMENTATIONS, Augmentation
+from synthaug.augmentation import AUGMENTATIONS, Augmentation
 from synthaug.classifiers.calibration import temperature, true_class_probability
 from synthaug.classifiers.classifier import Classifier, fit_classifier, train_classifier
 from synthaug.classifiers.judgement import Judgement, judge

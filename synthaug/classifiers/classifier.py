@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from synthaug.classifiers.augmentation import Augmentation
+from synthaug.augmentation import Augmentation
 from synthaug.classifiers.feed import Batch, Feed, SampleSource
 from synthaug.classifiers.models import create_classifier, pretrained_scale, zero_head
 from synthaug.classifiers.policy import Policy

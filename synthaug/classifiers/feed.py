@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from synthaug.classifiers.augmentation import Augmentation
+from synthaug.augmentation import Augmentation
 from synthaug.classifiers.batches import batch_order
 from synthaug.classifiers.policy import Policy
 from synthaug.errors import DataError

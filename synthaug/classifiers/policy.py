@@ -27,7 +27,7 @@ class Policy(Config):
             of each class its first samples. `None` takes the whole bank.
         replace_probability: Probability with which an image of a batch is swapped, in mode ``"replace"``, or mixed, in
             mode ``"mix"``.
-        mixing: How images are mixed in mode ``"mix"``, a name of `synthaug.classifiers.augmentation`; with both, each
+        mixing: How images are mixed in mode ``"mix"``, a name of `synthaug.augmentation.named`; with both, each
             batch gets one of the two.
         classes: Names of the classes whose samples are used, of those that ``ratio`` leaves; `None` takes all.
         loss_weight: Weight of a synthetic image in the loss; a real image weighs 1, and the loss is the weighted mean.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any, Literal, Self
 
-from synthaug.classifiers.augmentation import Augmentation
+from synthaug.augmentation import Augmentation
 from synthaug.classifiers.policy import Policy
 from synthaug.classifiers.scores import Scores
 from synthaug.config import Config
@@ -20,7 +20,7 @@ class ClassifierConfig(Config):
         model: Any timm model name.
         pretrained: Start from pretrained weights: the bundled ones of ``efficientnet_lite0``, or those that timm
             downloads. Images are then scaled as in its training, else by mean and deviation of the training images.
-        augmentation: Parts joined by ``+``; see `synthaug.classifiers.augmentation`.
+        augmentation: Parts joined by ``+``; see `synthaug.augmentation.named`.
         steps: Optimiser steps; samples never add any.
         batch_size: Images in a step.
         learning_rate: Peak of the one-cycle schedule (Smith & Topin 2019) of AdamW. `None` is 3e-4 where statistics are

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from synthaug.augmentation import Augmentation
 from synthaug.config import Config
 
 
@@ -27,6 +28,10 @@ class TrainingConfig(Config):
         balance: How often rare classes are drawn: 0 as often as they occur, 1 as often as every other class, 0.5 in
             between, by the square root of their size.
         horizontal_flip: Whether training images are mirrored at random.
+        augmentation: What else is done to training images at random: parts joined by ``+``, without those that mix
+            images; see `synthaug.augmentation.named`. A GAN's and a diffusion model's samples come out augmented like
+            the images that they were trained on. An encoder-decoder's prior is fitted to the codes of the images as
+            they are, so that little of it shows in what is drawn.
         ema_decay: Decay of the moving average of the weights, reached after a ramp-up; samples come from the average.
         precision: ``"auto"`` is bf16 on GPUs that have it and fp32 elsewhere. On processors with AVX512-BF16, and only
             there, ``"bf16"`` trains diffusion 1.25 times as fast; other families gain little.
@@ -51,6 +56,7 @@ class TrainingConfig(Config):
     weight_decay: float = 0.0
     balance: float = 0.5
     horizontal_flip: bool = False
+    augmentation: str = "none"
     ema_decay: float = 0.999
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     seed: int = 0
@@ -72,7 +78,14 @@ class TrainingConfig(Config):
         self.require(self.learning_rate is None or self.learning_rate > 0, "learning_rate", "a number above 0")
         self.require(0 <= self.balance <= 1, "balance", "a number from 0 to 1")
         self.require(0 <= self.ema_decay < 1, "ema_decay", "a number from 0 to below 1")
+        mixes = Augmentation(self.augmentation).mixes
+        self.require(not mixes, "augmentation", "one without mixup and cutmix, as an image has one class")
         self._validate_privacy()
+
+    @property
+    def augmented(self) -> Augmentation:
+        """All that is done to training images at random."""
+        return Augmentation(f"flip+{self.augmentation}" if self.horizontal_flip else self.augmentation)
 
     def _validate_privacy(self) -> None:
         epsilon, delta = self.privacy_epsilon, self.privacy_delta

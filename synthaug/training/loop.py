@@ -59,6 +59,7 @@ class Trainer:
                 f"but got {config.batch_size}."
             )
         self.data, self.config, self.accelerator, self.folder = data, config, accelerator, folder
+        self.augmentation = config.augmented
         with own_random_state(accelerator.device):
             torch.manual_seed(step_seed(config.seed, BEFORE_FIRST_STEP))
             self.objective = generator.objective()
@@ -212,10 +213,7 @@ class Trainer:
         positions = self.stream.positions(self.step)[self.accelerator.process_index :: self.accelerator.num_processes]
         images = torch.from_numpy(self.data.take(positions)).to(self.accelerator.device).permute(0, 3, 1, 2)
         labels = torch.from_numpy(self.data.labels[positions]).to(self.accelerator.device)
-        images = from_uint8(images)
-        if self.config.horizontal_flip:
-            mirrored = torch.rand(len(images), 1, 1, 1, device=images.device) < 0.5
-            images = torch.where(mirrored, images.flip(3), images)
+        images = from_uint8(self.augmentation.pixels(images))
         return images.contiguous(memory_format=torch.channels_last), labels
 
     def _gradients(self, phase: Phase) -> list[Tensor]:

@@ -8,7 +8,7 @@ import torch
 import yaml
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from synthaug.classifiers.augmentation import Augmentation
+from synthaug.augmentation import Augmentation
 from synthaug.classifiers.batches import batch_order
 from synthaug.classifiers.classifier import image_targets, mix_pairs
 from synthaug.classifiers.feed import Feed

@@ -123,6 +123,46 @@ def test_run_folder_shows_what_happened(
     assert "trained on" in (folder / "README.md").read_text()
 
 
+def test_augmentation_reaches_training_and_goes_on_exactly_after_a_stop(
+    family: str, tiny: dict[str, object], digits: ImageDataset, tmp_path: Path
+) -> None:
+    settings = {"family": family, "horizontal_flip": True, **QUICK, **tiny}
+    plain = fit(digits, steps=4, **settings)
+    changed = fit(digits, steps=4, augmentation="affine+randaugment", **settings)
+    assert changed.digest != plain.digest
+    fit(digits, steps=2, augmentation="affine+randaugment", out=tmp_path / "run", **settings)
+    with pytest.raises(ConfigError, match="another augmentation: it was started with 'affine"):
+        fit(digits, steps=4, out=tmp_path / "run", resume=True, **settings)
+    resumed = fit(digits, steps=4, augmentation="affine+randaugment", out=tmp_path / "run", resume=True, **settings)
+    assert resumed.digest == changed.digest
+
+
+def test_the_network_sees_augmented_images_and_the_prior_those_as_they_are(
+    digits: ImageDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from synthaug.generators.vae import VAE, VAEObjective
+
+    trained_on: list[torch.Tensor] = []
+    fitted_to: list[np.ndarray] = []
+    loss, encode_images = VAEObjective.loss, VAE.encode_images
+
+    def watched_loss(self: VAEObjective, images: torch.Tensor, *rest: object) -> dict[str, torch.Tensor]:
+        trained_on.append(images)
+        return loss(self, images, *rest)
+
+    def watched_encode(self: VAE, images: np.ndarray, labels: np.ndarray) -> object:
+        fitted_to.append(images)
+        return encode_images(self, images, labels)
+
+    monkeypatch.setattr(VAEObjective, "loss", watched_loss)
+    monkeypatch.setattr(VAE, "encode_images", watched_encode)
+    dark = ImageDataset.from_arrays(np.full((12, 8, 8, 1), 100, np.uint8), [0, 1] * 6, ["a", "b"])
+    fit(dark, "vae", steps=2, width=8, augmentation="contrast", **QUICK)
+    grey = torch.cat(trained_on).flatten(1).mean(1)
+    assert grey.std() > 0.05
+    assert {int(value) for images in fitted_to for value in np.unique(images)} == {100}
+
+
 def test_previews_do_not_change_the_result(
     family: str, tiny: dict[str, object], digits: ImageDataset, tmp_path: Path
 ) -> None:
@@ -243,6 +283,10 @@ def test_unknown_settings_name_close_ones(digits: ImageDataset) -> None:
         fit(digits, "vae", steps=0)
     with pytest.raises(ConfigError, match="batch_size: expected int"):
         fit(digits, "vae", batch_size="12")
+    with pytest.raises(ConfigError, match="Did you mean 'affine'"):
+        fit(digits, "vae", augmentation="afine")
+    with pytest.raises(ConfigError, match="augmentation: expected one without mixup and cutmix"):
+        fit(digits, "vae", augmentation="flip+mixup")
 
 
 def test_a_class_with_one_image_and_one_with_none(

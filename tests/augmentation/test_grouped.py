@@ -6,8 +6,8 @@ import pytest
 import torch
 from torchvision.transforms import v2
 
-from synthaug.classifiers import grouped as module
-from synthaug.classifiers.grouped import grouped
+from synthaug.augmentation import grouped as module
+from synthaug.augmentation.grouped import grouped
 
 NAMES = ["RandAugment", "TrivialAugmentWide"]
 

@@ -18,7 +18,7 @@ cutmix           CutMix (Yun et al. 2019), α = 1
 ===============  ====================================================================================================
 
 With both mixup and cutmix each batch gets one of the two. Like torchvision's transforms, all draw from torch's global
-random state, which `train_classifier` seeds and restores.
+random state, which `train_classifier` and `synthaug.fit` seed and restore.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from synthaug.classifiers.grouped import grouped
+from synthaug.augmentation.grouped import grouped
 from synthaug.errors import ConfigError, did_you_mean
 
 
@@ -138,6 +138,16 @@ class Augmentation:
         self._mixers: dict[int, list[Any]] = {}
 
     @property
+    def mixes(self) -> bool:
+        """Whether images are mixed with each other, and their labels with them.
+
+        Example:
+            >>> Augmentation("flip-crop+mixup").mixes
+            True
+        """
+        return bool(self._mixing)
+
+    @property
     def partner_share(self) -> float:
         """The share of a mixed image, and of its label, that is its partner's on average; 0 where nothing is mixed.
 
@@ -150,7 +160,7 @@ class Augmentation:
 
     def pixels(self, images: Tensor) -> Tensor:
         """Augment uint8 images (B, C, H, W) one by one; the labels stay as they are."""
-        for transform in self._pixels:
+        for transform in self._pixels if len(images) else ():
             images = transform(images)
         return images
 
@@ -165,7 +175,7 @@ class Augmentation:
             The mixed images and targets, of the same shapes.
         """
         number = len(images)
-        if not self._mixing or number < 2:
+        if not self.mixes or number < 2:
             return images, targets
         if number not in self._mixers:
             from torchvision.transforms import v2

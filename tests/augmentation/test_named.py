@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from synthaug.classifiers.augmentation import AUGMENTATIONS, Augmentation, affine, crop, flip
+from synthaug.augmentation import AUGMENTATIONS, Augmentation
+from synthaug.augmentation.named import affine, crop, flip
 from synthaug.errors import ConfigError
 
 
@@ -35,6 +36,12 @@ def test_every_augmentation_changes_images_and_repeats_with_the_seed(name):
 
     assert torch.equal(once(), once())
     assert not torch.equal(once(), images.float())
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_no_images_are_no_trouble(name):
+    nothing = torch.zeros(0, 1, 8, 8, dtype=torch.uint8)
+    assert Augmentation(name).pixels(nothing).shape == nothing.shape
 
 
 def test_mixup_mixes_targets_as_it_mixes_images():

@@ -1,0 +1,1 @@
+"""Does augmentation of a generator's training images show in its samples?"""
