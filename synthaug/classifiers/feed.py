@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol
 
@@ -11,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from synthaug.augmentation import Augmentation
 from synthaug.classifiers.batches import batch_order
+from synthaug.classifiers.modes import MODES, Mode, drawn_counts
 from synthaug.classifiers.policy import Policy
 from synthaug.errors import DataError
 from synthaug.labels import match_labels
@@ -106,20 +107,36 @@ class Feed:
         fits = len(train) * int(np.prod(train.image_shape)) <= _IN_MEMORY
         self._images = train.take(np.arange(len(train))) if fits else None
         self._bank = bank
-        self._pool, self._pool_labels = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
-        self._pool_weights = np.empty(0, dtype=np.float32)
+        self._pool = np.empty(0, dtype=np.int64)
+        self._weights = np.empty(0, dtype=np.float32)
+        self._mode: Mode | None = None
         if bank is not None:
-            if tuple(bank.image_shape) != tuple(train.image_shape):
-                raise DataError(
-                    f"expected samples of shape {tuple(train.image_shape)} (C, H, W) like the training images, "
-                    f"but got {tuple(bank.image_shape)}. Load the data at the size the generator was trained on."
-                )
-            labels = np.asarray(bank.labels, dtype=np.int64)
-            ours = match_labels(labels, bank.classes, train.classes)
-            self._pool = policy.pool(labels, len(train), bank.classes)
-            self._pool_labels = ours[self._pool]
-            weights = getattr(bank, "weights", np.ones(len(labels), dtype=np.float32))
-            self._pool_weights = np.asarray(weights, dtype=np.float32)[self._pool]
+            self._let_in(bank)
+
+    def _let_in(self, bank: SampleSource) -> None:
+        """Take the samples that the policy wants."""
+        if tuple(bank.image_shape) != tuple(self._train.image_shape):
+            raise DataError(
+                f"expected samples of shape {tuple(self._train.image_shape)} (C, H, W) like the training images, "
+                f"but got {tuple(bank.image_shape)}. Load the data at the size the generator was trained on."
+            )
+        labels = np.asarray(bank.labels, dtype=np.int64)
+        ours = match_labels(labels, bank.classes, self._train.classes)
+        self._pool = self.policy.pool(labels, len(self._train), bank.classes)
+        weights = getattr(bank, "weights", np.ones(len(labels), dtype=np.float32))
+        self._weights = np.asarray(weights, dtype=np.float32)[self._pool]
+        self._pool_labels = ours[self._pool]
+        if len(self._pool):
+            self._mode = MODES[self.policy.mode](
+                policy=self.policy,
+                real=self._labels,
+                pool=self._pool_labels,
+                weights=self._weights.astype(np.float64) * self.policy.loss_weight,
+                classes=len(self._train.classes),
+                batch_size=self.batch_size,
+                seed=self.seed,
+                balanced=self.balanced,
+            )
 
     def class_counts(self, samples: bool) -> NDArray[np.float64]:
         """Return of how many images' worth of labels of each class batches are made, (K,).
@@ -130,75 +147,24 @@ class Feed:
         Args:
             samples: While samples enter; else afterwards.
         """
-        real = self._drawn(self._labels)
-        if not samples or not len(self._pool):
-            return real
-        weights = self._pool_weights.astype(np.float64) * self.policy.loss_weight
-        if self.policy.mode == "add":
-            return self._drawn(np.concatenate([self._labels, self._pool_labels]), weights)
-        number = np.bincount(self._pool_labels, minlength=len(real))
-        weight = np.bincount(self._pool_labels, weights, minlength=len(real)) / np.maximum(number, 1)
-        probability = self.policy.replace_probability
-        if self.policy.mode == "replace":
-            counts = real * np.where(number > 0, 1 - probability + probability * weight, 1.0)
-        else:
-            share = probability * Augmentation(self.policy.mixing).partner_share
-            partners = self._drawn(self._pool_labels)
-            counts = real * (1 - share) + share * real.sum() / partners.sum() * partners * weight
-        return counts.astype(np.float64)
-
-    def _drawn(self, labels: NDArray[np.int64], weights: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
-        """Count labels as they are drawn, (K,); ``weights`` are those of the last ones, the others weigh 1."""
-        each = np.ones(len(labels))
-        if weights is not None:
-            each[len(labels) - len(weights) :] = weights
-        counts = np.bincount(labels, None if self.balanced else each, minlength=len(self._train.classes))
-        if self.balanced:
-            counts = np.where(counts > 0, len(labels) / np.count_nonzero(counts), 0)
-        return counts.astype(np.float64)
+        if samples and self._mode is not None:
+            return self._mode.class_counts()
+        return drawn_counts(self._labels, len(self._train.classes), self.balanced)
 
     def samples_until(self, steps: int) -> int:
         """Return the first of so many steps in which no samples enter any more."""
-        return round(self.policy.real_only_after * steps) if len(self._pool) else 0
+        return 0 if self._mode is None else round(self.policy.real_only_after * steps)
 
     def batches(self, steps: int) -> Iterator[Batch]:
         """Yield ``steps`` batches; the same ones at each call."""
         until = self.samples_until(steps)
         real = batch_order(self._labels, self.batch_size, self.seed, balanced=self.balanced)
-        if self.policy.mode == "add" and until:
-            union = np.concatenate([self._labels, self._pool_labels])
-            both = batch_order(union, self.batch_size, self.seed, balanced=self.balanced)
-            for step in range(steps):
-                yield self._gather(next(both if step < until else real))
-            return
-        if self.policy.mode == "mix" and until:
-            yield from self._mixed(real, steps, until)
-            return
-        random = np.random.default_rng([self.seed, 0x5A3B])
-        by_class = np.argsort(self._pool_labels, kind="stable")
-        counts = np.bincount(self._pool_labels, minlength=len(self._train.classes))
-        starts = np.cumsum(counts) - counts
-        for step in range(steps):
-            positions = next(real)
-            if step < until:
-                labels = self._labels[positions]
-                swapped = (random.random(len(labels)) < self.policy.replace_probability) & (counts[labels] > 0)
-                picks = starts[labels] + (random.random(len(labels)) * counts[labels]).astype(np.int64)
-                positions = np.where(swapped, len(self._labels) + by_class[np.where(swapped, picks, 0)], positions)
+        if self._mode is not None:
+            for positions, partners in itertools.islice(self._mode.draw(real), until):
+                batch = self._gather(positions)
+                yield batch if partners is None else dataclasses.replace(batch, partner=self._gather(partners))
+        for positions in itertools.islice(real, steps - until):
             yield self._gather(positions)
-
-    def _mixed(self, real: Iterator[NDArray[np.int64]], steps: int, until: int) -> Iterator[Batch]:
-        """Yield real batches, of which some images have a sample, of whatever class, as partner."""
-        random = np.random.default_rng([self.seed, 0x313D])
-        samples = batch_order(self._pool_labels, self.batch_size, self.seed, balanced=self.balanced)
-        for step in range(steps):
-            positions = next(real)
-            batch = self._gather(positions)
-            if step < until:
-                mixed = random.random(len(positions)) < self.policy.replace_probability
-                partners = np.where(mixed, len(self._labels) + next(samples), positions)
-                batch = dataclasses.replace(batch, partner=self._gather(partners))
-            yield batch
 
     def _gather(self, positions: NDArray[np.int64]) -> Batch:
         """Read images by position in the union of training set and pool."""
@@ -216,7 +182,7 @@ class Feed:
             wanted = positions[synthetic] - len(self._labels)
             images[synthetic] = self._bank.images[self._pool[wanted]]
             labels[synthetic] = self._pool_labels[wanted]
-            weights[synthetic] = self._pool_weights[wanted]
+            weights[synthetic] = self._weights[wanted]
         return Batch(
             torch.from_numpy(images).permute(0, 3, 1, 2),
             torch.from_numpy(labels),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import typing
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from synthaug.augmentation import Augmentation
 from synthaug.classifiers.batches import batch_order
 from synthaug.classifiers.classifier import image_targets, mix_pairs
 from synthaug.classifiers.feed import Feed
+from synthaug.classifiers.modes import MODES
 from synthaug.classifiers.policy import Policy
 from synthaug.data import ImageDataset
 from synthaug.errors import ConfigError, DataError, LabelError
@@ -243,3 +245,8 @@ def test_unknown_classes_and_other_shapes_are_refused():
 def test_policies_refuse_bad_settings(bad):
     with pytest.raises(ConfigError):
         Policy.from_dict(bad)
+
+
+def test_every_mode_of_a_policy_has_its_class():
+    names = typing.get_args(typing.get_type_hints(Policy)["mode"])
+    assert set(MODES) == set(names)
