@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from synthaug.curation.picture import Gallery
-from synthaug.curation.pipeline import SURPLUS, Curation, Judgement
+from synthaug.curation.pipeline import SURPLUS, FittedCuration, Judgement
 from synthaug.curation.reference import Reference
-from synthaug.sampling import Plan
+from synthaug.labels import ClassKey
+from synthaug.sampling import Plan, SampleBank, plan_samples
 from synthaug.sampling.decoding import decoded_blocks
 from synthaug.sampling.job import Job
 
@@ -31,10 +32,12 @@ class Drawing:
     Args:
         gen: Draws them.
         job: Names the generator, the seed and the classes.
-        curation: The filters.
-        reference: What they learn from.
+        curation: The filters, fitted to the generator's training images.
         wanted: Samples of each class of the generator, (K,).
         budget: Candidates for each sample, at most.
+
+    Raises:
+        LabelError, DataError: As `matched_labels`.
 
     Attributes:
         labels: Of all candidates, among the generator's classes, (N,).
@@ -50,22 +53,16 @@ class Drawing:
         self,
         gen: Generator,
         job: Job,
-        curation: Curation,
-        reference: Reference,
+        curation: FittedCuration,
         wanted: NDArray[np.int64],
         budget: float,
     ) -> None:
         self.classes, self.wanted = gen.classes, wanted
-        self._gen, self._job, self._reference = gen, job, reference
-        asked = np.flatnonzero(wanted)
-        ours = np.full(len(gen.classes), -1, dtype=np.int64)
-        ours[asked] = reference.labels_of(asked, gen.classes)
-        self._ours = ours
-        reference.candidates(np.empty((0, *_channels_last(gen.image_shape)), np.uint8), np.empty(0, np.int64))
+        self._gen, self._job, self._reference, self._fitted = gen, job, curation.reference, curation
+        self._ours = matched_labels(gen, self._reference, wanted)
         self._limit = np.ceil(wanted * budget - 1e-9).astype(np.int64)
         # Selections choose among more good candidates than are wanted.
-        self._pool = np.minimum(np.ceil(wanted / curation.share - 1e-9).astype(np.int64), self._limit)
-        self._fitted = curation.fit(reference)
+        self._pool = np.minimum(np.ceil(wanted / curation.curation.share - 1e-9).astype(np.int64), self._limit)
         self.gallery = Gallery(self._fitted.names, gen.classes)
         self.labels, self.indices = np.empty(0, np.int64), np.empty(0, np.int64)
         self._good = np.empty(0, bool)
@@ -154,6 +151,44 @@ class Drawing:
         return self._fitted.describe() | self.judgement.counts(self.classes, self.labels) | {"unused": unused}
 
 
-def _channels_last(shape: tuple[int, int, int]) -> tuple[int, int, int]:
-    channels, height, width = shape
-    return height, width, channels
+def matched_labels(gen: Generator, reference: Reference, wanted: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the label among the training split's classes of each class of a generator, (K,); −1 if it is not wanted.
+
+    Raises:
+        LabelError: If a wanted class is none of the training split's.
+        DataError: If the training split has no image of it, or images of another shape.
+    """
+    channels, height, width = gen.image_shape
+    reference.candidates(np.empty((0, height, width, channels), np.uint8), np.empty(0, np.int64))
+    asked = np.flatnonzero(wanted)
+    ours = np.full(len(gen.classes), -1, dtype=np.int64)
+    ours[asked] = reference.labels_of(asked, gen.classes)
+    return ours
+
+
+def curated_bank(
+    gen: Generator, curation: FittedCuration, counts: Mapping[ClassKey, int], *, seed: int, budget: float = 4.0
+) -> SampleBank:
+    """Draw samples that pass the filters into a bank in memory; a class that the budget is too small for has fewer.
+
+    Args:
+        gen: Draws them.
+        curation: Fitted to the generator's training images.
+        counts: Number by class.
+        seed: In the samples' names.
+        budget: Candidates for each sample, at most.
+
+    Returns:
+        Of each class the first samples that pass, with the weights that the filters give.
+    """
+    plan = plan_samples(gen.classes, counts=counts)
+    wanted = np.bincount(plan.labels, minlength=len(gen.classes))
+    drawing = Drawing(gen, Job.by(gen, plan, seed=seed, format="bank"), curation, wanted, budget)
+    drawing.run(lambda more: None)
+    return SampleBank.from_arrays(
+        drawing.images,
+        drawing.labels[drawing.rows],
+        gen.classes,
+        weights=drawing.judgement.weights[drawing.rows],
+        provenance={"generator": gen.digest, "family": gen.family, "seed": seed, "curated": True},
+    )

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthaug.curation.curating import PICTURE
-from synthaug.curation.drawing import Drawing
+from synthaug.curation.drawing import Drawing, matched_labels
 from synthaug.curation.pipeline import DEFAULT_FILTERS, Curation, Filters
 from synthaug.curation.reference import Reference
 from synthaug.curation.tables import accepted_table, rejected_table
@@ -129,7 +129,8 @@ def generate_curated(
     if not isinstance(train, Reference):
         _check_trained_on(gen, train)
         train = Reference(train, folded(seed), curation.reference, device or "auto")
-    drawing = Drawing(gen, job, curation, train, wanted, budget)
+    matched_labels(gen, train, wanted)  # before the filters' classifiers are trained
+    drawing = Drawing(gen, job, curation.fit(train), wanted, budget)
     with _explain_interrupt(), sample_progress(int(wanted.sum()), progress) as advance:
         drawing.run(advance)
     missing = drawing.missing()

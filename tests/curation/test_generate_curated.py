@@ -7,7 +7,8 @@ import hashlib
 import numpy as np
 import pytest
 
-from synthaug.curation import BudgetError, BudgetWarning, generate_curated
+from synthaug.curation import BudgetError, BudgetWarning, Curation, generate_curated
+from synthaug.curation.drawing import curated_bank
 from synthaug.errors import ConfigError, DataWarning, GenerationInterrupted, LabelError, OutputExistsError
 from synthaug.sampling import SampleBank, list_formats
 
@@ -38,6 +39,25 @@ def test_counts_are_met_with_the_first_good_ones(listed, reference, tmp_path):
     assert (odd == 0).mean() > 0.7, "the mislabelled ones are rejected"
     good = bank.table.column("score_confidence").to_numpy()
     assert good.min() > 0
+
+
+def test_a_bank_in_memory_holds_the_same_samples_with_the_same_weights(listed, reference, tmp_path):
+    counts = {"1": 5, "7": 9}
+    filters = Curation.make("confidence")
+    written = generate_curated(listed(wrong_every=2), reference, counts=counts, filters=filters, out=tmp_path / "bank")
+    kept = curated_bank(listed(wrong_every=2), filters.fit(reference), counts, seed=0)
+    assert np.array_equal(kept.images, written.images)
+    assert kept.labels.tolist() == written.labels.tolist() == [1] * 5 + [7] * 9
+    assert np.array_equal(kept.weights, written.weights)
+    assert len(np.unique(kept.weights)) > 2
+
+
+def test_a_bank_in_memory_has_fewer_where_the_budget_is_too_small(listed, reference):
+    filters = Curation.make("confidence").fit(reference)
+    kept = curated_bank(listed(wrong_every=2), filters, {"1": 8, "7": 8}, seed=0, budget=1)
+    assert 0 < len(kept) < 16
+    noise = listed(noise_classes=(7,))
+    assert len(curated_bank(noise, Curation.make("outlier").fit(reference), {"7": 3}, seed=0)) == 0
 
 
 def test_only_classes_that_lack_are_drawn_on(listed, reference, tmp_path):

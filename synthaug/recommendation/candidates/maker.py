@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from synthaug.curation.drawing import curated_bank
 from synthaug.curation.pipeline import FittedCuration
 from synthaug.data import ImageDataset
 from synthaug.errors import DivergenceError
@@ -16,7 +17,7 @@ from synthaug.generators import Generator, family_class, load, save
 from synthaug.generators.folder import GENERATOR
 from synthaug.labels import class_index
 from synthaug.recommendation.bookkeeping.journal import Journal, Task
-from synthaug.recommendation.candidates.curating import draw_curated, fit_curation
+from synthaug.recommendation.candidates.curating import fit_curation
 from synthaug.recommendation.candidates.space import Arm, Candidate
 from synthaug.sampling import SampleBank
 from synthaug.storage import new_directory
@@ -201,7 +202,7 @@ def draw(
     number = samples_per_class(candidate.ratio, len(part), len(present))
     names = present if class_names is None else [name for name in class_names if name in present]
     if curation is not None:
-        return draw_curated(generator, curation, dict.fromkeys(names, number), seed)
+        return curated_bank(generator, curation, dict.fromkeys(names, number), seed=seed)
     wanted = [class_index(name, part.classes) for name in names]
     labels = np.repeat(np.array(wanted, dtype=np.int64), number)
     images = generator.sample_named(labels, np.tile(np.arange(number), len(wanted)), seed)
