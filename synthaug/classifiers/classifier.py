@@ -25,6 +25,7 @@ from synthaug.devices import own_random_state, resolve_device
 from synthaug.errors import DataError, DivergenceError, LabelError
 from synthaug.sampling import SampleBank
 from synthaug.seeds import check_seed
+from synthaug.spread import evenly_within
 
 if TYPE_CHECKING:
     from synthaug.data import ImageDataset
@@ -241,10 +242,8 @@ def _untrained(
 
 def _scale_of(train: ImageDataset) -> tuple[Tensor, Tensor]:
     """Return mean and deviation of each channel of the training images, on the scale of 0 to 255."""
-    # Evenly spaced images rather than the first ones, which are often of one class.
-    number = min(_STATISTICS_IMAGES, max(1, _STATISTICS_BYTES // int(np.prod(train.image_shape))))
-    picked = np.unique(np.linspace(0, len(train) - 1, number).astype(np.int64))
-    sample = torch.from_numpy(train.take(picked)).float()
+    rows = evenly_within(len(train), _STATISTICS_IMAGES, int(np.prod(train.image_shape)), _STATISTICS_BYTES)
+    sample = torch.from_numpy(train.take(rows)).float()
     return sample.mean(dim=(0, 1, 2)), sample.std(dim=(0, 1, 2)).clamp(min=1.0)
 
 

@@ -18,6 +18,7 @@ from synthaug.errors import ConfigError
 from synthaug.generators.encoder_decoder import EncoderDecoder
 from synthaug.generators.folder import load, make_generator
 from synthaug.pixels import from_uint8
+from synthaug.spread import evenly_within
 from synthaug.storage import canonical_json
 
 if TYPE_CHECKING:
@@ -51,8 +52,7 @@ class Pixels(nn.Module):
 
     def measure(self, data: ImageDataset) -> None:
         """Take mean and deviation from up to 4,096 of the training images, evenly spread; fewer of large ones."""
-        number = min(_MEASURED, max(1, _MEASURED_BYTES // int(np.prod(data.image_shape))))
-        rows = np.unique(np.linspace(0, len(data) - 1, number).round().astype(np.int64))
+        rows = evenly_within(len(data), _MEASURED, int(np.prod(data.image_shape)), _MEASURED_BYTES)
         values = self._values(data.take(rows), data.labels[rows]).double()
         self.mean.copy_(values.mean((0, 2, 3)).view_as(self.mean))
         deviation = values.std((0, 2, 3), correction=0).view_as(self.deviation)

@@ -21,6 +21,7 @@ from synthaug.errors import ConfigError
 from synthaug.generators.base import CHUNK, Generator, Objective, Posterior, Precision, SamplingConfig
 from synthaug.generators.priors import MixturePrior
 from synthaug.networks import ClassEmbedding, Decoder, make_encoder, pyramid
+from synthaug.spread import evenly_spread
 
 if TYPE_CHECKING:
     from synthaug.data import ImageDataset
@@ -205,8 +206,7 @@ def _evenly_by_class(labels: NDArray[np.int64], most: int) -> NDArray[np.int64]:
         return np.arange(len(labels))
     share = next(size for size in range(most, 0, -1) if np.minimum(counts, size).sum() <= most)
     rows = [np.flatnonzero(labels == label) for label in np.flatnonzero(counts)]
-    spread = [own[np.unique(np.linspace(0, len(own) - 1, min(len(own), share)).round().astype(int))] for own in rows]
-    return np.sort(np.concatenate(spread))
+    return np.sort(np.concatenate([own[evenly_spread(len(own), share)] for own in rows]))
 
 
 class ReconstructionObjective(Objective):

@@ -18,6 +18,7 @@ from synthaug.errors import ConfigError, DataError, LabelError
 from synthaug.generators import Generator
 from synthaug.labels import ClassKey, class_index, match_labels
 from synthaug.sampling import load_generator
+from synthaug.spread import evenly_spread
 
 MOST_CLASSES_TO_INFER = 32
 """Classes up to which `infer_labels` tries each; it costs a pass through encoder and decoder for every class."""
@@ -268,7 +269,7 @@ def choose_images(
     if most is not None and most < 1:
         raise ConfigError(f"most: expected 1 or more images, but got {most}.")
     if most is not None and most < len(data):
-        return data.subset(np.linspace(0, len(data) - 1, most).astype(np.int64))
+        return data.subset(evenly_spread(len(data), most))
     return data
 
 

@@ -29,6 +29,7 @@ from synthaug.evaluation.quality import extract_features, measure_fidelity, rela
 from synthaug.generators import Generator
 from synthaug.generators.base import CHUNK
 from synthaug.grids import class_grid, save_picture
+from synthaug.spread import evenly_spread
 from synthaug.storage import read_json, write_json
 from synthaug.training.preview import collapsed_classes
 
@@ -84,10 +85,8 @@ def perform(out: Path, folder: Path) -> None:
 
 def balanced_rows(data: ImageDataset, number: int) -> NDArray[np.int64]:
     """Return rows of up to ``number`` images that keep the shares of the classes."""
-    if len(data) <= number:
-        return np.arange(len(data))
     order = np.argsort(data.labels, kind="stable")
-    return np.sort(order[np.linspace(0, len(data) - 1, number).round().astype(np.int64)])
+    return np.sort(order[evenly_spread(len(data), number)])
 
 
 def _train(task: Task, train: ImageDataset, folder: Path) -> tuple[Generator, dict[str, Any]]:

@@ -28,6 +28,7 @@ from synthaug.generators import Generator
 from synthaug.generators.priors import MOST_DIMENSIONS, principal_axes
 from synthaug.latent.anomalies.unseen import as_normal, check_calibration, check_disjoint, check_held_out
 from synthaug.latent.inputs import ImagesLike, as_generator, read_images, read_labelled, require_encoder
+from synthaug.spread import evenly_spread
 
 _USUAL = 1e-3  # of squared pixels from 0 to 1: keeps ever-black rims from shouting over the rest
 _MOST_FITTED = 5000
@@ -227,7 +228,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]  # sci
         else they would look more normal than new ones, and more of these than promised would be flagged.
         """
         gen = self.generator_
-        rows = np.linspace(0, len(kept) - 1, min(len(kept), _MOST_FITTED)).astype(np.int64)
+        rows = evenly_spread(len(kept), _MOST_FITTED)
         present = {name for name, count in zip(kept.classes, kept.class_counts, strict=True) if count}
         known = labelled and present <= set(gen.classes)
         seen, labels = read_labelled(kept.subset(rows) if known else kept.take(rows), None, gen)
