@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
+from synthaug.augmentation.named import MIXING_ALPHA
 from synthaug.data.sources.mapstyle import inner_class_names
 from synthaug.errors import ConfigError
 from synthaug.sampling.bank import SampleBank
@@ -37,9 +38,13 @@ __all__ = [
     "find_labels",
 ]
 
+_BOTH = "mixup+cutmix"
+
 
 class _BankTransform(SyntheticTransform):
     """What both transforms from a bank share: a sample of the class, and what becomes of it and the real image."""
+
+    mixes: ClassVar[bool]
 
     def __init__(
         self,
@@ -49,7 +54,7 @@ class _BankTransform(SyntheticTransform):
         labels_getter: LabelsGetter | Literal["default"] = "default",
         classes: Sequence[str] | None = None,
     ) -> None:
-        bank, p = resolve_bank(bank, p)
+        bank, p = resolve_bank(bank, p, mixes=self.mixes)
         self._sampler = ClassSampler(bank, classes)
         super().__init__(self._sampler, p, labels_getter)
 
@@ -101,6 +106,8 @@ class SyntheticReplace(_BankTransform):
         (1.0, 1)
     """
 
+    mixes = False
+
     def combine(self, real: Tensor, synthetic: Tensor) -> Tensor:
         """Return the synthetic images."""
         return synthetic
@@ -115,12 +122,17 @@ class SyntheticMix(_BankTransform):
 
     Takes what `SyntheticReplace` takes. Each real image's share is drawn from Beta(alpha, alpha).
 
+    By the policies of `synthaug.recommend` an image is mixed with a sample of any class, and their labels are too; here
+    the label stays a class.
+
     Args:
         bank: As for `SyntheticReplace`.
         p: As for `SyntheticReplace`.
         mode: ``"mixup"`` blends the two images (Zhang et al. 2018, "mixup: Beyond empirical risk
-            minimization"); ``"cutmix"`` pastes a box of the synthetic one (Yun et al. 2019, "CutMix").
-        alpha: Of the Beta distribution; 1 is uniform, small values leave mostly one of the two images.
+            minimization"); ``"cutmix"`` pastes a box of the synthetic one (Yun et al. 2019, "CutMix");
+            ``"mixup+cutmix"`` does one of the two with each image, as often.
+        alpha: Of the Beta distribution; 1 is uniform, small values leave mostly one of the two images. Left out, what
+            the augmentations of `synthaug.augmentation` have: 0.4 for mixup, 1 for cutmix.
         labels_getter: As for `SyntheticReplace`.
         classes: As for `SyntheticReplace`.
 
@@ -137,36 +149,51 @@ class SyntheticMix(_BankTransform):
         (torch.Size([4, 1, 8, 8]), [0, 1, 1, 0])
     """
 
+    mixes = True
+
     def __init__(
         self,
         bank: SampleBank | str | os.PathLike[str],
         p: float | None = None,
-        mode: Literal["mixup", "cutmix"] = "mixup",
-        alpha: float = 1.0,
+        mode: Literal["mixup", "cutmix", "mixup+cutmix"] = "mixup",
+        alpha: float | None = None,
         *,
         labels_getter: LabelsGetter | Literal["default"] = "default",
         classes: Sequence[str] | None = None,
     ) -> None:
         super().__init__(bank, p, labels_getter=labels_getter, classes=classes)
-        if mode not in ("mixup", "cutmix"):
-            raise ConfigError(f"mode: expected 'mixup' or 'cutmix', but got {mode!r}.")
-        if not alpha > 0:
+        if mode not in (*MIXING_ALPHA, _BOTH):
+            raise ConfigError(f"mode: expected 'mixup', 'cutmix' or {_BOTH!r}, but got {mode!r}.")
+        if alpha is not None and not alpha > 0:
             raise ConfigError(f"alpha: expected a number above 0, but got {alpha!r}.")
         self.mode = mode
-        self.alpha = float(alpha)
+        self.alpha = None if alpha is None else float(alpha)
 
     def combine(self, real: Tensor, synthetic: Tensor) -> Tensor:
         """Return the mixtures."""
-        shares = beta_shares(self.alpha, uniforms(len(real)))
-        if self.mode == "mixup":
+        if self.mode != _BOTH:
+            return self._mixed(real, synthetic, self.mode)
+        mixed, blended = torch.empty_like(real), torch.from_numpy(uniforms(len(real)) < 0.5).to(real.device)
+        for mode, rows in (("mixup", blended), ("cutmix", ~blended)):
+            if rows.any():
+                mixed[rows] = self._mixed(real[rows], synthetic[rows], mode)
+        return mixed
+
+    def _mixed(self, real: Tensor, synthetic: Tensor, mode: str) -> Tensor:
+        shares = beta_shares(self._alpha(mode), uniforms(len(real)))
+        if mode == "mixup":
             return mixup(real, synthetic, shares)
         size = (real.shape[2], real.shape[3])
         return cutmix(real, synthetic, [cutmix_box(size, share, (uniform(), uniform())) for share in shares])
 
+    def _alpha(self, mode: str) -> float:
+        return MIXING_ALPHA[mode] if self.alpha is None else self.alpha
+
     def combine_pil(self, real: Image.Image, synthetic: Image.Image) -> Image.Image:
         """Return the mixture."""
-        share = float(beta_shares(self.alpha, np.array(uniform())))
-        if self.mode == "mixup":
+        mode = ("mixup" if uniform() < 0.5 else "cutmix") if self.mode == _BOTH else self.mode
+        share = float(beta_shares(self._alpha(mode), np.array(uniform())))
+        if mode == "mixup":
             return Image.blend(synthetic, real, share)
         top, bottom, left, right = cutmix_box((real.height, real.width), share, (uniform(), uniform()))
         mixed = real.copy()

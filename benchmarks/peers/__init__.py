@@ -8,7 +8,8 @@ pythae-rhvae         pythae's geometry-aware RHVAE (Chadebec et al. 2022), one a
 ddpm                 denoising-diffusion-pytorch's class-conditional U-Net with classifier-free guidance
 ===================  ===============================================================================================
 
-lightweight-gan refuses to be imported on a machine without a CUDA GPU, so it is not among them.
+lightweight-gan is not among them: it refuses to be imported on a machine without a CUDA GPU, and with that check passed
+over a step of its defaults (4 batches of 10, at 32 pixels) takes a minute of one core, so six minutes are six steps.
 """
 
 from __future__ import annotations

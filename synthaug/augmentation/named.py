@@ -95,7 +95,9 @@ _BATCHED: dict[str, Callable[[Tensor], Tensor]] = {
     "contrast": contrast,
 }
 _DRAWN = {"trivialaugment": "TrivialAugmentWide", "randaugment": "RandAugment"}
-_MIXING = {"mixup": ("MixUp", 0.4), "cutmix": ("CutMix", 1.0)}
+MIXING_ALPHA = {"mixup": 0.4, "cutmix": 1.0}
+"""Of the Beta distribution that an image's share of a mixture is drawn from."""
+_MIXERS = {"mixup": "MixUp", "cutmix": "CutMix"}
 _PARTNER_SHARE = {"MixUp": 1 / 2, "CutMix": 77 / 240}
 """Mean share of a mixture that its partner has. A Beta distribution of two equal parameters has its mean at a half. A
 box of side s, in units of the image's, whose centre is uniform keeps s − s²/4 of it inside, and the mean of
@@ -132,9 +134,9 @@ class Augmentation:
             parts += _PARTS[key]
         self.name = name
         self._pixels = [
-            _BATCHED[part] if part in _BATCHED else grouped(_DRAWN[part]) for part in parts if part not in _MIXING
+            _BATCHED[part] if part in _BATCHED else grouped(_DRAWN[part]) for part in parts if part not in _MIXERS
         ]
-        self._mixing = [_MIXING[part] for part in parts if part in _MIXING]
+        self._mixing = [(_MIXERS[part], MIXING_ALPHA[part]) for part in parts if part in _MIXERS]
         self._mixers: dict[int, list[Any]] = {}
 
     @property

@@ -76,16 +76,15 @@ class RecommendedPolicy:
     def transform(self) -> Any:
         """Return a torchvision v2 transform of (image, label) that brings the samples in; else it changes nothing.
 
-        Adding samples becomes replacing with the same share of them. Loss weight and schedule are a matter of the
-        training loop.
+        Adding samples becomes replacing with the same share of them. Where the policy mixes, an image is mixed with a
+        sample of its own class. Loss weight and schedule are a matter of the training loop.
         """
         # The one place where the library takes something from an integration; torchvision is loaded on use alone.
         from synthaug.integrations.torchvision import SyntheticMix, SyntheticReplace
 
         if self.policy.mode != "mix" or not self.recommended:
             return SyntheticReplace(self.folder / POLICY_FILE, classes=self.classes)
-        mode = "cutmix" if self.policy.mixing == "cutmix" else "mixup"
-        return SyntheticMix(self.folder / POLICY_FILE, mode=mode, classes=self.classes)
+        return SyntheticMix(self.folder / POLICY_FILE, mode=self.policy.mixing, classes=self.classes)
 
     def to_dict(self) -> dict[str, Any]:
         """Return what ``policy.yaml`` holds."""

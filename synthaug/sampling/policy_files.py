@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
 
-from synthaug.errors import FormatError
+from synthaug.errors import DataWarning, FormatError
 from synthaug.sampling.bank import SampleBank
 from synthaug.sampling.bank_files import HEADER
 
@@ -96,12 +97,16 @@ def read_policy_file(path: str | os.PathLike[str]) -> PolicyFile:
     return found
 
 
-def resolve_bank(bank: BankLike, p: float | None = None) -> tuple[BankLike, float]:
+def resolve_bank(bank: BankLike, p: float | None = None, *, mixes: bool = False) -> tuple[BankLike, float]:
     """Return a bank, or the path of one, and the probability of a sample.
 
     Args:
         bank: A bank, the path of one, or the path of a policy file or of its folder.
         p: Takes precedence over the policy's probability; `None` takes that, or 0.5 with a bank alone.
+        mixes: Whether images are mixed with samples, rather than these put in their place or beside them.
+
+    Warns:
+        DataWarning: If the policy wants the other of these.
 
     Example:
         >>> resolve_bank("bank"), resolve_bank("bank", 0.3)
@@ -111,6 +116,14 @@ def resolve_bank(bank: BankLike, p: float | None = None) -> tuple[BankLike, floa
     if file is None:
         return bank, _DEFAULT_PROBABILITY if p is None else p
     policy = read_policy_file(file)
+    mode = policy.policy.get("mode")
+    if policy.recommended and (mode == "mix") != mixes:
+        warnings.warn(
+            f"{file} was measured in mode {mode!r}, but this {'mixes' if mixes else 'does not mix'} images. "
+            f"Take transform() or apply() of synthaug.recommendation.RecommendedPolicy.load({str(file.parent)!r}).",
+            DataWarning,
+            stacklevel=3,
+        )
     if p is None:
         p = policy.policy.get("replace_probability", _DEFAULT_PROBABILITY) if policy.recommended else 0.0
     return policy.bank or policy.open_bank(), p

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import albumentations as A
 import datasets
 import numpy as np
@@ -14,6 +16,7 @@ from synthaug.integrations.timm import SyntheticBatch
 from synthaug.integrations.torchvision import SyntheticMix, SyntheticReplace
 
 from synthaug.classifiers import Policy
+from synthaug.errors import DataWarning
 from synthaug.sampling import SampleBank
 from synthaug.sampling.policy_files import find_policy_file
 
@@ -21,14 +24,14 @@ CLASSES = ["boot", "bag", "coat"]
 WHITE = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
 
 
-def write_policy(folder, *, yes: bool, probability: float = 0.75):
+def write_policy(folder, *, yes: bool, probability: float = 0.75, mode: str = "replace"):
     """Samples are white, and of the class bag alone."""
     SampleBank.from_arrays(np.full((5, 8, 8, 3), 255, np.uint8), np.ones(5, int), CLASSES).save(folder / "bank")
     values = {
         "format_version": 1,
         "recommended": yes,
         "bank": "bank" if yes else None,
-        "policy": Policy(replace_probability=probability, classes=("bag",)).to_dict(),
+        "policy": Policy(mode=mode, replace_probability=probability, classes=("bag",)).to_dict(),
         "classes": CLASSES,
         "image_shape": [3, 8, 8],
     }
@@ -59,7 +62,7 @@ WAYS = ["replace", "mix", "timm", "albumentations"]
 
 @pytest.mark.parametrize("way", WAYS)
 def test_bank_and_probability_come_from_the_policy_and_only_its_classes_change(way, tmp_path):
-    file = write_policy(tmp_path, yes=True)
+    file = write_policy(tmp_path, yes=True, mode="mix" if way == "mix" else "replace")
     for source in (file, tmp_path, str(file)):
         boot, bag, coat = shares(way, source)
         assert boot == coat == 0
@@ -71,6 +74,26 @@ def test_bank_and_probability_come_from_the_policy_and_only_its_classes_change(w
 def test_a_no_changes_nothing_whatever_the_probability(way, tmp_path):
     file = write_policy(tmp_path, yes=False)
     assert shares(way, file) == shares(way, file, p=1.0) == [0, 0, 0]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_policy_of_another_mode_than_the_transform_has_is_said(way, tmp_path):
+    measured = "replace" if way == "mix" else "mix"
+    file = write_policy(tmp_path, yes=True, mode=measured)
+    with pytest.warns(DataWarning, match=rf"measured in mode '{measured}', but this .*RecommendedPolicy.load\("):
+        shares(way, file)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        shares(way, write_policy(tmp_path / "no", yes=False, mode=measured))  # nothing is used, so nothing differs
+
+
+def test_rows_appended_by_a_policy_that_mixes_are_said(tmp_path):
+    real = datasets.Dataset.from_dict(
+        {"image": [np.zeros((8, 8, 3), np.uint8)], "label": [1]},
+        features=datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=CLASSES)}),
+    )
+    with pytest.warns(DataWarning, match="measured in mode 'mix', but this does not mix"):
+        add_synthetic(real, write_policy(tmp_path, yes=True, mode="mix"))
 
 
 def test_a_policy_in_the_home_folder_is_found(tmp_path, monkeypatch):

@@ -61,6 +61,22 @@ def test_mixing_keeps_kind_and_label(bank, kind):
     assert isinstance(image, type(RGB[kind]()))
 
 
+def test_with_both_ways_of_mixing_each_image_gets_one_and_alpha_is_that_of_the_augmentations():
+    torch.manual_seed(0)
+    white = SampleBank.from_arrays(np.full((2, 8, 8, 3), 255, np.uint8), [0, 1], ["boot", "bag"])
+    mix = SyntheticMix(white, 1.0, "mixup+cutmix")
+    images, labels = mix(torch.zeros(400, 3, 8, 8), torch.ones(400, dtype=torch.int64))
+    assert labels.tolist() == [1] * 400
+    flat = images.flatten(1)
+    pasted = flat.amax(1) - flat.amin(1) > 0.5  # a white box on the black image
+    assert 100 < int(pasted.sum()) < 220  # some boxes are empty, some cover all
+    shares = flat[(flat.amax(1) == flat.amin(1)) & (flat[:, 0] > 0) & (flat[:, 0] < 1)][:, 0]
+    assert 150 < len(shares) < 250
+    assert ((shares < 0.1) | (shares > 0.9)).float().mean() > 0.35, "Beta(0.4, 0.4) leaves mostly one of the two"
+    seen = {red(mix(Image.new("RGB", (8, 8)), 1)[0]) for _ in range(30)}
+    assert len(seen) > 5
+
+
 def test_dicts_lists_and_nested_structures(bank):
     replace = SyntheticReplace(bank, p=1.0)
     # The label stands first: a rule that takes the first tensor for the image would replace the label.
@@ -262,7 +278,7 @@ def test_a_class_without_samples_stays_real():
 def test_settings_are_checked(bank, tmp_path):
     with pytest.raises(ConfigError, match="from 0 to 1"):
         SyntheticReplace(bank, p=50)
-    with pytest.raises(ConfigError, match="'mixup' or 'cutmix'"):
+    with pytest.raises(ConfigError, match="'mixup', 'cutmix' or 'mixup\\+cutmix'"):
         SyntheticMix(bank, mode="cut")
     with pytest.raises(ConfigError, match="above 0"):
         SyntheticMix(bank, alpha=0)
