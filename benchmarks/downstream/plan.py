@@ -151,6 +151,7 @@ class Plan:
         values = _read_extended(path)
         given = {key: value for key, value in overrides.items() if value is not None}
         for name in ("classifiers", "banks"):
+            values.setdefault(name, getattr(cls(name="", source=""), name))
             if name in given:
                 given[name] = {key: values[name][require_known(key, values[name], name)] for key in given[name]}
         if "banks" in given and values.get("arms"):

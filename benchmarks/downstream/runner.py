@@ -18,6 +18,7 @@ from benchmarks.downstream.tasks import Places, Task, finished, load_splits, per
 from synthaug.data import ImageDataset
 from synthaug.errors import ConfigError
 from synthaug.recommendation.candidates.space import class_sets
+from synthaug.recommendation.race.tuning import mean_recalls
 from synthaug.storage import digest, read_json, write_json
 
 Say = Callable[[str], None]
@@ -88,7 +89,7 @@ class _Run:
         return [{"kind": "choose", **self.about(regime, seed), **shared} for seed in self._selection_seeds()]
 
     def _record(self, cell: tuple[str, str], groups: list[tuple[str, list[Task]]]) -> dict[str, Any]:
-        """Write down what was chosen for a cell; the report reads it."""
+        """Write down what was chosen for a cell, which the report reads; what more seeds chose from the same stands."""
         bases: dict[str, dict[str, Any]] = {}
         for base, tasks in groups:
             scores = [self.result(task)["validation"]["balanced_accuracy"] for task in tasks]
@@ -98,6 +99,12 @@ class _Run:
             best = max(chosen["candidates"], key=lambda candidate: candidate["mean"])
             chosen |= {"settings": best["settings"], "mean": best["mean"]}
         regime, classifier = cell
+        path = self.places.results / f"choice-{cell_key(self.plan.name, regime, classifier)}.json"
+        if path.exists():
+            before = read_json(path)
+            if len(before["seeds"]) > len(self._selection_seeds()) and _offered(before["bases"]) == _offered(bases):
+                self.say(f"{regime}, {classifier}: settings as {len(before['seeds'])} seeds chose them before")
+                return dict(before)
         record = {
             "dataset": self.plan.name, "regime": regime, "classifier": classifier, "bases": bases,
             "best": max(bases, key=lambda base: bases[base]["mean"]),
@@ -105,7 +112,7 @@ class _Run:
             "classes": list(self.test.classes),
             "seeds": list(self._selection_seeds()),
         }  # fmt: skip
-        write_json(self.places.results / f"choice-{cell_key(self.plan.name, regime, classifier)}.json", record)
+        write_json(path, record)
         return record
 
     def banks(self) -> dict[tuple[str, str, int], Task]:
@@ -188,8 +195,8 @@ class _Run:
         subset = self.subsets[regime, seed]
         best = chosen["bases"][chosen["best"]]["settings"]
         scores = [self.result(task)["validation"] for task in self._choices(regime, best)]
-        recalls = np.mean([[recall or 0.0 for recall in one["recall"]] for one in scores], axis=0)
-        classes = class_sets(subset.classes, subset.class_counts.tolist(), recalls.tolist()).names(policy["classes"])
+        recalls = mean_recalls([one["recall"] for one in scores], len(subset.classes))
+        classes = class_sets(subset.classes, subset.class_counts.tolist(), recalls).names(policy["classes"])
         if classes is None:
             raise ConfigError(
                 f"policy {name!r}: expected classes that differ, but none is {policy['classes']} in {regime}."
@@ -253,6 +260,11 @@ class _Run:
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
+
+
+def _offered(bases: dict[str, dict[str, Any]]) -> dict[str, list[Any]]:
+    """Return the settings that each base could choose from."""
+    return {name: [candidate["settings"] for candidate in base["candidates"]] for name, base in bases.items()}
 
 
 def _cell(dataset: str, regime: str, classifier: str) -> dict[str, str]:

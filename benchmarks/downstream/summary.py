@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.downstream.plan import CLASS_SETS
 from benchmarks.downstream.regimes import Regime
 from synthaug.evaluation import PairedDifference, paired_difference
 from synthaug.storage import read_json
@@ -145,9 +146,11 @@ def _cell(record: dict[str, Any], results: Path) -> Cell:
     controls = {arm["base"]: runs for arm, runs in arms if arm["bank"] is None}
     comparisons = []
     for arm, runs in arms:
-        # An arm counts only beside a real-only arm of the very same settings; those of earlier plans do not.
-        without = {run["seed"]: run for run in controls.get(arm["base"], []) if _same(run, runs)}
-        pairs = [(without[run["seed"]], run) for run in runs if run["seed"] in without]
+        # A run counts only beside a real-only one of the very same settings, images and test; earlier plans' do not.
+        without = {run["seed"]: run for run in controls.get(arm["base"], [])}
+        pairs = [
+            (without[run["seed"]], run) for run in runs if run["seed"] in without and _same(without[run["seed"]], run)
+        ]
         if arm["bank"] is not None and pairs:
             comparisons.append(_comparison(arm, pairs, choice["best"]))
     real_only = {base: tuple(run["test"][METRIC] for run in runs) for base, runs in controls.items() if runs}
@@ -161,11 +164,12 @@ def _finished(keys: list[str], results: Path) -> Iterator[dict[str, Any]]:
             stored = read_json(path)
             task = stored["task"]
             ways = (task["samples"] or {}).get("policy", {})
-            yield {"seed": task["seed"], "settings": task["settings"], "ways": ways, **stored["result"]}
+            shared = {name: task[name] for name in ("seed", "settings", "subset", "test")}
+            yield {**shared, "ways": ways, **stored["result"]}
 
 
-def _same(run: dict[str, Any], others: list[dict[str, Any]]) -> bool:
-    return all(run["settings"] == other["settings"] for other in others)
+def _same(run: dict[str, Any], other: dict[str, Any]) -> bool:
+    return all(run[name] == other[name] for name in ("settings", "subset", "test"))
 
 
 def _comparison(arm: dict[str, Any], pairs: list[tuple[dict[str, Any], dict[str, Any]]], best: str) -> Comparison:
@@ -179,7 +183,7 @@ def _comparison(arm: dict[str, Any], pairs: list[tuple[dict[str, Any], dict[str,
         bank=arm["bank"],
         family=arm["family"],
         policy=arm["policy"],
-        mode=_mode(pairs[0][1]["ways"]),
+        mode=_mode(pairs[0][1]["ways"], arm["policy"]),
         share=float(np.mean([run["synthetic_images"] / run["images"] for _, run in pairs])),
         seeds=tuple(run["seed"] for _, run in pairs),
         reference=reference,
@@ -189,12 +193,18 @@ def _comparison(arm: dict[str, Any], pairs: list[tuple[dict[str, Any], dict[str,
     )
 
 
-def _mode(policy: Mapping[str, Any]) -> str:
-    """Name a policy but for its share of samples."""
-    named = ("mode", "replace_probability", "classes")
-    others = [f"{name} {value}" for name, value in policy.items() if name not in named]
-    some = ["some classes"] if policy.get("classes") else []  # each seed has its own
-    return ", ".join([policy.get("mode", "replace"), *others, *some])
+def _mode(policy: Mapping[str, Any], name: str) -> str:
+    """Describe a policy but for its share of samples.
+
+    Example:
+        >>> _mode({"mode": "add", "ratio": 0.5, "classes": ["a"]}, "add to rarest")
+        'add, rarest'
+    """
+    named = ("mode", "replace_probability", "ratio", "classes")
+    others = [f"{key} {value}" for key, value in policy.items() if key not in named]
+    sets: list[str] = [kind for kind in CLASS_SETS if kind in name]
+    which = sets or ["some classes"]  # each seed has its own
+    return ", ".join([policy.get("mode", "replace"), *others, *(which if policy.get("classes") else [])])
 
 
 def compute_spent(results: Path) -> dict[str, float]:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 def batch_order(
-    labels: NDArray[np.int64], batch_size: int, seed: int, *, balanced: bool = False
+    labels: NDArray[np.int64], batch_size: int, seed: int, *, balanced: bool = False, stream: int = 0x0BDE
 ) -> Iterator[NDArray[np.int64]]:
     """Yield positions into ``labels``, (batch_size,) each, for ever.
 
@@ -21,16 +21,17 @@ def batch_order(
         batch_size: Images in a batch.
         seed: The only source of randomness.
         balanced: Draw classes evenly instead of images.
+        stream: Two orders that are drawn side by side need different ones, else they are the same where the labels are.
 
     Example:
         >>> next(batch_order(np.array([0, 0, 0, 1]), 4, seed=0, balanced=True)).shape
         (4,)
     """
-    random = np.random.default_rng([seed, 0x0BDE])
+    random = np.random.default_rng([seed, stream])
     if not balanced:
-        stream = _endless(np.arange(len(labels)), random)
+        images = _endless(np.arange(len(labels)), random)
         while True:
-            yield _take(stream, batch_size)
+            yield _take(images, batch_size)
     present = np.unique(labels)
     classes = _endless(present, random)
     members = {int(label): _endless(np.flatnonzero(labels == label), random) for label in present}

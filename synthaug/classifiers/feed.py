@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,7 +16,7 @@ from torch import Tensor
 from synthaug.classifiers.batches import batch_order
 from synthaug.classifiers.modes import MODES, Mode, drawn_counts
 from synthaug.classifiers.policy import Policy
-from synthaug.errors import DataError
+from synthaug.errors import DataError, DataWarning
 from synthaug.labels import match_labels
 
 if TYPE_CHECKING:
@@ -126,6 +127,13 @@ class Feed:
         weights = getattr(bank, "weights", np.ones(len(labels), dtype=np.float32))
         self._weights = np.asarray(weights, dtype=np.float32)[self._pool]
         self._pool_labels = ours[self._pool]
+        if not len(self._pool) and len(labels) and self.policy.ratio != 0:
+            warnings.warn(
+                f"of the bank's {len(labels)} samples the policy leaves none (ratio {self.policy.ratio}, classes "
+                f"{self.policy.classes}): training sees real images alone.",
+                DataWarning,
+                stacklevel=4,
+            )
         if len(self._pool):
             self._mode = MODES[self.policy.mode](
                 policy=self.policy,

@@ -59,10 +59,6 @@ class Mode(ABC):
     def class_counts(self) -> NDArray[np.float64]:
         """Return of how many images' worth of labels of each class batches are made, (K,)."""
 
-    def order(self, labels: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-        """Yield batches of positions into ``labels`` for ever."""
-        return batch_order(labels, self.batch_size, self.seed, balanced=self.balanced)
-
     def class_weights(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Return the number of samples of each class, (K,), and their mean weight, (K,), 0 where there are none."""
         number = np.bincount(self.pool, minlength=self.classes)
@@ -96,7 +92,8 @@ class Add(Mode):
 
     def draw(self, real: Iterator[NDArray[np.int64]]) -> Iterator[Drawn]:
         """Yield batches of the union; the real ones are left for afterwards."""
-        yield from map(Drawn, self.order(np.concatenate([self.real, self.pool])))
+        union = np.concatenate([self.real, self.pool])
+        yield from map(Drawn, batch_order(union, self.batch_size, self.seed, balanced=self.balanced))
 
     def class_counts(self) -> NDArray[np.float64]:
         """Count the union, a sample as it weighs."""
@@ -110,7 +107,8 @@ class Mix(Mode):
     def draw(self, real: Iterator[NDArray[np.int64]]) -> Iterator[Drawn]:
         """Yield real batches, in which each image has a sample as partner with the policy's probability."""
         random = np.random.default_rng([self.seed, 0x313D])
-        for positions, samples in zip(real, self.order(self.pool), strict=False):  # both are endless
+        partners = batch_order(self.pool, self.batch_size, self.seed, balanced=self.balanced, stream=0x9A27)
+        for positions, samples in zip(real, partners, strict=False):  # both are endless
             mixed = random.random(len(positions)) < self.policy.replace_probability
             yield Drawn(positions, np.where(mixed, len(self.real) + samples, positions))
 

@@ -17,7 +17,7 @@ import numpy as np
 from synthaug.classifiers.classifier import fit_classifier
 from synthaug.classifiers.judgement import judge
 from synthaug.classifiers.settings import ClassifierConfig
-from synthaug.errors import ConfigError
+from synthaug.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from synthaug.data import ImageDataset
@@ -94,6 +94,11 @@ def tune_classifier(
     for split in range(splits):
         part, validation = train.split(1 - holdout, seed=seed + split)
         labels = np.asarray(validation.labels)
+        if not len(labels):
+            raise DataError(
+                "tune_classifier: expected a class with two images or more, of which some can be held out, but got "
+                f"{train.class_counts.tolist()}."
+            )
         for place, candidate in enumerate(candidates):
             _, classifier = fit_classifier(part, seed=seed + split, **(settings | dict(candidate)))
             found = judge(classifier.dataset_logits(validation), labels)

@@ -130,9 +130,10 @@ def generate_curated(
         _check_trained_on(gen, train)
         train = Reference(train, folded(seed), curation.reference, device or "auto")
     matched_labels(gen, train, wanted)  # before the filters' classifiers are trained
-    drawing = Drawing(gen, job, curation.fit(train), wanted, budget)
-    with _explain_interrupt(), sample_progress(int(wanted.sum()), progress) as advance:
-        drawing.run(advance)
+    with _explain_interrupt():
+        drawing = Drawing(gen, job, curation.fit(train), wanted, budget)
+        with sample_progress(int(wanted.sum()), progress) as advance:
+            drawing.run(advance)
     missing = drawing.missing()
     _complain(missing, wanted, drawing, budget, strict)
     made = _curated_job(job, drawing, budget, missing)

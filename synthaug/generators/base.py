@@ -13,6 +13,7 @@ Images are float tensors in [-1, 1] of shape (B, C, H, W) inside this package, a
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
@@ -125,6 +126,7 @@ class Generator(nn.Module, ABC):
         most_steps: Optimiser steps after which more hardly teach it anything, as `synthaug.recommend` takes it.
         tried_from: Minutes from which `synthaug.recommend` tries it unasked, by kind of device (``"cpu"``, ``"cuda"``);
             not at all where it names none.
+        needs: Module that it cannot be trained without, and the extra that installs it; `None` for nothing of the kind.
         small_image_settings: Settings of the family, and of its training, that suit images of 16 pixels or less.
         keeps_privacy: Whether differentially private training of it keeps the guarantee, its priors included.
 
@@ -142,9 +144,15 @@ class Generator(nn.Module, ABC):
     title: ClassVar[str]
     most_steps: ClassVar[int] = 2000
     tried_from: ClassVar[Mapping[str, float]] = {}
+    needs: ClassVar[tuple[str, str] | None] = None
     small_image_settings: ClassVar[Mapping[str, Any]] = {}
     keeps_privacy: ClassVar[bool] = False
     conditioning: Conditioning = "shared"
+
+    @classmethod
+    def installed(cls) -> bool:
+        """Say whether the extra that the family needs is installed."""
+        return cls.needs is None or importlib.util.find_spec(cls.needs[0]) is not None
 
     def __init__(
         self,

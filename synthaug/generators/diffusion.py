@@ -97,6 +97,7 @@ class Diffusion(Generator):
     most_steps = 4000
     # On two cores a VAE of four minutes does as well.
     tried_from: ClassVar[Mapping[str, float]] = {"cpu": 60.0, "cuda": 15.0}
+    needs = ("diffusers", "diffusion")
     has_encoder = True
     config: DiffusionConfig
     sampling: DiffusionSampling

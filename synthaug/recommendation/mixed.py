@@ -92,11 +92,11 @@ def _taken_apart(real: Any) -> tuple[Any, Callable[[Any, int], tuple[Any, int]] 
 
     What it makes of labels it goes on doing: a sample's label is one of those that come out.
     """
-    transforms = getattr(real, "transforms", None)
-    if transforms is None:
-        return real, None
-    from torchvision.datasets.vision import StandardTransform
+    from torchvision.datasets.vision import StandardTransform, VisionDataset
 
+    transforms = getattr(real, "transforms", None)
+    if transforms is None or not isinstance(real, VisionDataset):
+        return real, None
     raw = copy.copy(real)
     raw.transforms = raw.transform = None
     if not isinstance(transforms, StandardTransform):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import inspect
+import json
 import math
 import shlex
 import time
@@ -11,8 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from synthaug.classifiers.scores import Metric
+from synthaug.classifiers.settings import ClassifierConfig
 from synthaug.data import ImageDataset
-from synthaug.errors import ConfigError, DataError, OutputExistsError
+from synthaug.errors import ConfigError, DataError, OutputExistsError, did_you_mean, require_extra
 from synthaug.generators import family_class, list_families
 from synthaug.recommendation.bookkeeping.clock import Clock
 from synthaug.recommendation.candidates.maker import SampleMaker
@@ -32,6 +35,7 @@ from synthaug.storage import (
     set_aside,
     write_json,
 )
+from synthaug.training.fitting import split_settings
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -90,8 +94,8 @@ def recommend(
         image_size: Side of the images, or (height, width).
         channels: 1, 3 or ``"auto"``.
         split: Part of the source, if it has parts; the training part if left out.
-        families: Generator families to try. Left out, the VAE, and diffusion too with 15 minutes or more on a GPU, or
-            an hour or more without.
+        families: Generator families to try. Left out, the VAE, and with 15 minutes or more on a GPU, or an hour or more
+            without, diffusion too, if its extra is installed.
         ratios: Samples for each real image that are tried; 0 always is.
         metric: ``"balanced_accuracy"`` or ``"accuracy"``.
         folds: Parts that the images are cut into, 2 or more: the first chooses, the others confirm.
@@ -127,7 +131,10 @@ def recommend(
     _check(dataset, minutes, ratios, folds, confidence, metric)
     chosen = tuple(families) if families is not None else _usual_families(minutes)
     for family in chosen:
-        family_class(family)
+        _check_installed(family)
+    checked = ClassifierConfig.from_dict({"model": model, **settings}).to_dict()  # NumPy's numbers become Python's
+    settings = {name: checked[name] for name in settings}
+    _check_generator_settings(generator_settings or {}, chosen)
     request = Request(
         model=model,
         minutes=float(minutes),
@@ -157,21 +164,39 @@ def recommend(
         device=device,
         say=_say_on(console),
     )
-    usual = Request(model="", minutes=0.0, families=_usual_families(minutes), ratios=RATIOS)  # model and time are named
-    asked = {name: value for name, value in vars(request).items() if value != getattr(usual, name)}
-    policy = search.run(command or _command(dataset.name, asked | settings, folder.name))
+    if command is None:
+        asked = {
+            "image_size": image_size, "channels": channels, "split": split, "families": families, "ratios": ratios,
+            "metric": metric, "folds": folds, "confidence": confidence, "seed": seed,
+            "generator_steps": generator_steps, "generator_settings": generator_settings, "device": device,
+        }  # fmt: skip
+        source = str(data) if isinstance(data, (str, Path)) else dataset.name
+        command = _command(source, {"model": model, "minutes": minutes, **_not_usual(asked), **settings, "out": out})
+    policy = search.run(command)
     forget_aside(folder)
     return policy
 
 
-def _command(data: str, asked: Mapping[str, Any], out: str) -> str:
+def _not_usual(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of `recommend` that are not its defaults."""
+    usual = inspect.signature(recommend).parameters
+    return {name: value for name, value in asked.items() if value != usual[name].default}
+
+
+def _command(source: str, asked: Mapping[str, Any]) -> str:
     """Return the command line that asks the same, as far as a command line can."""
-    words = ["synthaug", "recommend", data]
-    for name, value in {**asked, "out": out}.items():
-        values = value if isinstance(value, tuple) else (value,)
-        text = ",".join(f"{one:g}" if isinstance(one, float) else str(one) for one in values)
-        words += [f"--{name.replace('_', '-')}", text]
+    words = ["synthaug", "recommend", source]
+    for name, value in asked.items():
+        words += [f"--{name.replace('_', '-')}", _word(name, value)]
     return shlex.join(words)
+
+
+def _word(name: str, value: Any) -> str:
+    if isinstance(value, Mapping):
+        return json.dumps(value)
+    values = value if isinstance(value, (tuple, list)) else (value,)
+    texts = [f"{one:g}" if isinstance(one, float) else str(one) for one in values]
+    return ("x" if name == "image_size" else ",").join(texts)
 
 
 def _say_on(console: Console | None) -> Callable[[str], None]:
@@ -185,8 +210,30 @@ def _usual_families(minutes: float) -> tuple[str, ...]:
     import torch
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    wanted = {name: family_class(name).tried_from.get(device, math.inf) for name in list_families()}
+    known = [name for name in list_families() if family_class(name).installed()]
+    wanted = {name: family_class(name).tried_from.get(device, math.inf) for name in known}
     return tuple(sorted((name for name in wanted if wanted[name] <= minutes), key=lambda name: wanted[name]))
+
+
+def _check_installed(family: str) -> None:
+    """Raise before anything is trained where a family, or the extra that it needs, is not there."""
+    found = family_class(family)
+    if found.needs is not None and not found.installed():
+        module, extra = found.needs
+        raise require_extra(module, extra, ImportError(f"the family {family!r} needs it"))
+
+
+def _check_generator_settings(settings: Mapping[str, Mapping[str, Any]], families: Sequence[str]) -> None:
+    """Raise before anything is trained where settings of generators would not be taken."""
+    for family, values in settings.items():
+        if family not in families:
+            raise ConfigError(
+                f"generator_settings: expected settings of {', '.join(families)}, which are tried, but got some of "
+                f"{family!r}.{did_you_mean(family, families)}"
+            )
+        if "seed" in values:
+            raise ConfigError(f"generator_settings: expected no seed, which is the search's own, for {family!r}.")
+        split_settings(family, dict(values))
 
 
 def _check(

@@ -186,7 +186,14 @@ class Search:
         run_seconds = rest + steps * step
         self.costs.note("classifier", run_seconds)
         if self.curation and isinstance(self.trials.maker, GeneratorMaker):
-            their_step = curating.probe_step(self.trials.folds[_CHOOSING_FOLD][0], self.clock.now, self.trials.device)
+            part = self.trials.folds[_CHOOSING_FOLD][0]
+            timed = self.journal.once(  # once, so that a call that goes on curates with as many steps
+                "curation",
+                {"train": part.digest, "folds": curating.FOLDS},
+                lambda: {"step": curating.probe_step(part, self.clock.now, self.trials.device)},
+                "curation probe",
+            )
+            their_step = timed["step"]
             curation_steps = int(self.generator_seconds / 2 / curating.FOLDS / their_step)
             self.curation = curation_steps >= _LEAST_CURATION
             if self.curation:
@@ -200,7 +207,8 @@ class Search:
         """Tune real images alone, on all folds in turn: more images judge, and no way to use samples is chosen."""
         reserve = (GENERATORS + RACE + CONFIRMATION + CURVE + REST) * self.total
         pairs = [Pair(seed % len(self.trials.folds), seed) for seed in range(_TUNING_PAIRS)]
-        tuned = tune(self.trials, grid, pairs, runs=(self.clock.left - reserve) / run_seconds, reserve=reserve)
+        runs = (self.clock.left - reserve) / run_seconds
+        tuned = tune(self.trials, grid, pairs, runs=runs, reserve=reserve, choosing_fold=_CHOOSING_FOLD)
         tried = sum(len(row["validation"]) > 0 for row in tuned.table)
         best = tuned.settings
         self.say(f"real images alone: {tried} settings, best {best['augmentation']} at {best['learning_rate']:g}")

@@ -111,6 +111,7 @@ def fit(
     if dry_run:
         print(json.dumps(run | {"parameters": count_parameters(generator)}, indent=2, ensure_ascii=False))
         return generator
+    _check_trainable(generator, training, accelerator)
     folder = Path(out).expanduser() if out is not None else None
     if folder is not None:
         if accelerator.is_main_process:
@@ -218,6 +219,21 @@ def _train(
 
 def _unseen(data: ImageDataset) -> list[str]:
     return [name for name, count in zip(data.classes, data.class_counts, strict=True) if count == 0]
+
+
+def _check_trainable(generator: Generator, config: TrainingConfig, accelerator: Accelerator) -> None:
+    """Raise where training could not begin, before a run that is to be replaced is gone.
+
+    Raises:
+        ConfigError: If the processes cannot share a batch, or a setting of the objective is refused.
+    """
+    if config.batch_size % accelerator.num_processes:
+        raise ConfigError(
+            f"expected a batch size that {accelerator.num_processes} processes can share evenly, "
+            f"but got {config.batch_size}."
+        )
+    with own_random_state(accelerator.device):
+        (generator.member(0) if isinstance(generator, PerClassGenerator) else generator).objective()
 
 
 def _check_data(data: ImageDataset, conditioning: str) -> None:

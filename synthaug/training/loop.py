@@ -53,11 +53,6 @@ class Trainer:
         accelerator: Accelerator,
         folder: Path | None = None,
     ) -> None:
-        if config.batch_size % accelerator.num_processes:
-            raise ConfigError(
-                f"expected a batch size that {accelerator.num_processes} processes can share evenly, "
-                f"but got {config.batch_size}."
-            )
         self.data, self.config, self.accelerator, self.folder = data, config, accelerator, folder
         self.augmentation = config.augmented
         with own_random_state(accelerator.device):

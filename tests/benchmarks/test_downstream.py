@@ -150,6 +150,26 @@ def test_arms_of_other_settings_are_not_compared(places, fitted_on, trained):
     assert cell.comparisons == ()  # the samples' arm has two steps, the real-only arm three
 
 
+def test_arms_of_other_test_images_are_not_compared(places, fitted_on, trained):
+    run_plan(tiny_plan(regimes=["few-shot:4"]), places, say=quiet)
+    run_plan(tiny_plan(regimes=["few-shot:4"], test_limit=20, banks={}), places, say=quiet)
+    (cell,) = read_cells(places.results)
+    assert cell.comparisons == ()  # the real-only arms were tested on half of the images by now
+
+
+def test_a_try_with_fewer_seeds_does_not_choose_anew(places, fitted_on, trained):
+    said: list[str] = []
+    run_plan(tiny_plan(regimes=["few-shot:4"], selection_seeds=2), places, say=quiet)
+    (path,) = places.results.glob("choice-*.json")
+    before = read_json(path)
+    run_plan(tiny_plan(regimes=["few-shot:4"], selection_seeds=2, seeds=1), places, say=said.append)
+    assert read_json(path) == before
+    assert any("as 2 seeds chose them before" in line for line in said)
+    other = {"none": [{}, {"learning_rate": 0.01}]}
+    run_plan(tiny_plan(regimes=["few-shot:4"], seeds=1, bases=other), places, say=quiet)  # other candidates
+    assert read_json(path)["seeds"] == [0]
+
+
 def test_generators_and_choices_see_the_training_subset_alone(places, fitted_on, trained):
     plan = tiny_plan()
     run_plan(plan, places, say=quiet)

@@ -51,6 +51,12 @@ def test_a_plan_extends_another_and_its_own_values_count(tmp_path):
         Plan.read(path)
 
 
+def test_steps_and_choices_apply_to_the_classifiers_that_a_plan_has_by_default(tmp_path):
+    (tmp_path / "plain.yaml").write_text("name: plain\nsource: digits\n")
+    assert Plan.read(tmp_path / "plain.yaml", steps=5).classifiers == {"resnet": {"steps": 5}}
+    assert list(Plan.read(tmp_path / "plain.yaml", classifiers=["resnet"]).classifiers) == ["resnet"]
+
+
 def test_the_default_plan_is_a_committed_one():
     from benchmarks.downstream.__main__ import DEFAULT_PLAN
 

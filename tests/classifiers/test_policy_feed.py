@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import typing
+import warnings
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from synthaug.classifiers.feed import Feed
 from synthaug.classifiers.modes import MODES
 from synthaug.classifiers.policy import Policy
 from synthaug.data import ImageDataset
-from synthaug.errors import ConfigError, DataError, LabelError
+from synthaug.errors import ConfigError, DataError, DataWarning, LabelError
 from synthaug.sampling import SampleBank
 
 CLASSES = ("a", "b", "c")
@@ -118,6 +119,34 @@ def test_classes_count_as_their_labels_do_in_the_loss(policy, balanced):
         assert counts.tolist() == pytest.approx([200 / 3] * 3)
     else:
         assert (mass / mass.sum()).tolist() == pytest.approx((counts / counts.sum()).tolist(), abs=0.025)
+
+
+@pytest.mark.parametrize("balanced", [False, True])
+def test_an_image_is_mixed_with_ever_other_samples_of_any_class_also_where_there_are_as_many(balanced):
+    """Drawn by the same random stream, image and sample would be the same pair in every epoch, of one class."""
+    images = np.arange(120, dtype=np.uint8)[:, None, None, None].repeat(8, 1).repeat(8, 2)
+    labels = np.repeat([0, 1, 2], 40)
+    real = ImageDataset.from_arrays(images, labels, CLASSES)
+    bank = SampleBank.from_arrays(images, labels, CLASSES)
+    feed = Feed(real, bank, Policy(mode="mix", replace_probability=1), batch_size=30, seed=0, balanced=balanced)
+    partners: dict[int, set[int]] = {}
+    same_class = []
+    for batch in feed.batches(40):
+        pairs = zip(batch.images[:, 0, 0, 0].tolist(), batch.partner.images[:, 0, 0, 0].tolist(), strict=True)
+        for own, other in pairs:
+            partners.setdefault(own, set()).add(other)
+        same_class += (batch.labels == batch.partner.labels).tolist()
+    assert np.mean([len(found) for found in partners.values()]) > 7  # of ten
+    assert np.mean(same_class) == pytest.approx(1 / 3, abs=0.08)
+
+
+def test_a_policy_that_leaves_no_sample_is_said():
+    with pytest.warns(DataWarning, match="of the bank's 10 samples the policy leaves none"):
+        Feed(real_images(), samples((5, 5, 0)), Policy(classes=("c",)), batch_size=4, seed=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Feed(real_images(), samples((5, 5, 0)), Policy(ratio=0), batch_size=4, seed=0)  # as was asked for
+        Feed(real_images(), samples((0, 0, 0)), Policy(), batch_size=4, seed=0)  # stands for "no samples"
 
 
 def test_the_weight_of_an_image_is_that_of_its_own_class_however_smooth_its_label():

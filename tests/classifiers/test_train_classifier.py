@@ -429,3 +429,9 @@ def test_splits_of_another_shape_are_refused_before_training(splits, name):
     coloured = ImageDataset.from_arrays(np.repeat(other.images[:4], 3, axis=3), other.labels[:4], other.classes)
     with pytest.raises(DataError, match=rf"{name} split of images of shape \(1, 8, 8\).*but got \(3, 8, 8\)"):
         train_classifier(train, **{name: coloured}, **TINY)
+
+
+def test_tuning_needs_a_class_of_which_something_can_be_held_out():
+    single = ImageDataset.from_arrays(np.zeros((3, 8, 8), np.uint8), [0, 1, 2])
+    with pytest.raises(DataError, match=r"two images or more.*\[1, 1, 1\]"):
+        tune_classifier(single, [{}], model="test_resnet", steps=1)

@@ -112,5 +112,7 @@ def test_real_images_alone_are_tuned_over_what_the_user_left_open():
     assert fixed.first() == fixed.then(only) == [only]
     pretrained = Grid.of([10, 10], {"pretrained": True})
     assert max(pretrained.others["learning_rate"]) < min(open_.others["learning_rate"][:1])
+    reweighted = Grid.of([10, 100], {"deferred_reweighting": 0.8})
+    assert reweighted.others["balanced_sampling"] == (False,)
     corrected = Grid.of([10, 100], {"logit_adjustment": 1.0})
     assert not any(one["balanced_sampling"] for one in corrected.then(corrected.usual))

@@ -6,10 +6,12 @@ import torch
 
 import synthaug
 from synthaug.data import ImageDataset
-from synthaug.errors import ConfigError, DataError, DivergenceError, OutputExistsError
-from synthaug.recommendation import RecommendedPolicy, recommend, recommending
+from synthaug.errors import ConfigError, DataError, DivergenceError, MissingExtraError, OutputExistsError
+from synthaug.generators import family_class
+from synthaug.recommendation import RecommendedPolicy, recommend, recommending, search
 from synthaug.recommendation.candidates import maker
 from synthaug.recommendation.measuring import trial
+from synthaug.recommendation.race import tuning
 from synthaug.storage import read_json
 
 SECONDS = 203.0
@@ -59,7 +61,7 @@ def test_the_page_names_the_command_that_asks_the_same(few, noise, world, tmp_pa
     ask(few, world, noise, tmp_path / "advice", seed=3, folds=4, ratios=(1, 2), learning_rate=1e-3)
     found = read_json(tmp_path / "advice" / "recommendation.json")["command"]
     assert found.startswith("synthaug recommend digits --model test_resnet --minutes 3.38333 ")
-    assert "--ratios 1,2 --folds 4 --seed 3 --learning-rate 0.001 --out advice" in found
+    assert f"--ratios 1,2 --folds 4 --seed 3 --learning-rate 0.001 --out {tmp_path / 'advice'}" in found
     assert "--metric" not in found
 
 
@@ -148,6 +150,59 @@ def test_a_setting_that_diverges_comes_last_and_stops_nothing(few, oracle, world
     assert "training diverged at step 3." in (tmp_path / "advice" / "recommendation.html").read_text()
     with pytest.raises(DivergenceError, match="real images alone: training diverged"):
         ask(few, world, oracle, tmp_path / "none", learning_rate=6e-3)
+
+
+def test_a_classifier_that_diverged_is_not_trained_again(few, oracle, world, tmp_path, monkeypatch):
+    tried = 0
+
+    def fragile(*args, bank=None, **settings):
+        nonlocal tried
+        if bank is not None and settings["steps"] > 24:
+            tried += 1
+            raise DivergenceError("training diverged at step 3.")
+        return world.fit_classifier(*args, bank=bank, **settings)
+
+    monkeypatch.setattr(trial, "fit_classifier", fragile)
+    ask(few, world, oracle, tmp_path / "advice")
+    trials = [read_json(path)["result"] for path in (tmp_path / "advice" / "trials").glob("trial-*.json")]
+    assert tried == sum("error" in result for result in trials) > 0
+
+
+def test_settings_may_be_numbers_of_numpy(few, noise, world, tmp_path):
+    settings = {"learning_rate": np.float32(1e-3), "batch_size": np.int64(32), "weight_decay": np.float64(0.1)}
+    ask(few, world, noise, tmp_path / "advice", **settings)
+    kept = RecommendedPolicy.load(tmp_path / "advice").classifier
+    assert (kept["batch_size"], kept["weight_decay"]) == (32, 0.1)
+    with pytest.raises(OutputExistsError, match="other data or settings"):
+        ask(few, world, noise, tmp_path / "advice", **settings | {"batch_size": np.int64(64)})
+
+
+def test_hard_classes_are_those_of_the_fold_that_chooses(few, oracle, world, tmp_path, monkeypatch):
+    folds = []
+    whole = tuning.tune
+
+    def spy(trials, grid, pairs, **more):
+        measured: dict[int, tuple] = {}
+        real = trials.real
+
+        def watched(pair, settings, **rest):
+            outcome = real(pair, settings, **rest)
+            if outcome is not None:
+                measured[id(outcome.recall)] = (pair.fold, outcome.recall)
+            return outcome
+
+        def means(found, classes):
+            folds.extend(measured[id(recall)][0] for recall in found)
+            return known(found, classes)
+
+        known = tuning.mean_recalls
+        monkeypatch.setattr(trials, "real", watched)
+        monkeypatch.setattr(tuning, "mean_recalls", means)
+        return whole(trials, grid, pairs, **more)
+
+    monkeypatch.setattr(search, "tune", spy)
+    ask(few, world, oracle, tmp_path / "advice")
+    assert set(folds) == {0}
 
 
 def test_a_generator_that_fails_on_all_images_takes_the_yes_back(few, oracle, world, tmp_path, monkeypatch):
@@ -319,11 +374,15 @@ def test_validation_images_never_reach_a_generator(world, tmp_path, monkeypatch)
         ({"metric": "auc"}, "metric"),
         ({"families": ("vea",)}, "vae"),
         ({"learning_rte": 1}, "learning_rate"),
+        ({"generator_settings": {"vea": {"width": 8}}}, "'vea'. Did you mean 'vae'"),
+        ({"generator_settings": {"vae": {"widht": 8}}}, "Did you mean 'width'"),
+        ({"generator_settings": {"vae": {"seed": 8}}}, "expected no seed"),
     ],
 )
 def test_bad_requests_are_refused(few, tmp_path, bad, error):
     with pytest.raises(ConfigError, match=error):
         recommend(few, "test_resnet", **({"minutes": 1} | bad), out=tmp_path / "a")
+    assert not (tmp_path / "a").exists()
 
 
 def test_data_without_anything_to_hold_out_are_refused(tmp_path):
@@ -339,3 +398,13 @@ def test_data_without_anything_to_hold_out_are_refused(tmp_path):
 def test_families_say_themselves_from_what_time_on_they_are_tried(monkeypatch, minutes, cuda, families):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     assert recommending._usual_families(minutes) == families
+
+
+def test_a_family_whose_extra_is_missing_is_not_tried_unasked_and_refused_at_once_when_asked(
+    digits, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(family_class("diffusion"), "needs", ("no_such_module", "diffusion"))
+    assert recommending._usual_families(600.0) == ("vae",)
+    with pytest.raises(MissingExtraError, match=r"the family 'diffusion' needs it.*synthaug\[diffusion\]"):
+        recommend(digits, families=["vae", "diffusion"], out=tmp_path / "advice")
+    assert not (tmp_path / "advice").exists()

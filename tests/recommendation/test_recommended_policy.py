@@ -7,7 +7,7 @@ from PIL import Image
 
 from synthaug.classifiers import Policy
 from synthaug.data import ImageDataset
-from synthaug.errors import FormatError, LabelError, OutputExistsError
+from synthaug.errors import DataError, FormatError, LabelError, OutputExistsError
 from synthaug.evaluation import paired_difference
 from synthaug.recommendation import RecommendedPolicy
 from synthaug.recommendation.mixed import MixedDataset
@@ -148,3 +148,23 @@ def test_other_classes_and_damaged_files_are_refused(tmp_path):
         file.write_text(text)
         with pytest.raises(FormatError):
             RecommendedPolicy.load(file)
+
+
+def test_a_dataset_whose_transforms_take_the_image_alone_is_left_as_it_is(tmp_path):
+    class Own(torch.utils.data.Dataset):
+        def __init__(self, transforms):
+            self.data, self.classes, self.transforms = real(), list(CLASSES), transforms
+
+        def __len__(self):
+            return len(self.data)
+
+        def __getitem__(self, position):
+            image, label = self.data[position]
+            return image if self.transforms is None else self.transforms(image), label
+
+    policy = recommended(tmp_path / "p")
+    image, label = policy.apply(Own(lambda image: image.rotate(90)))[0]
+    assert isinstance(image, Image.Image)
+    assert label in (0, 1, 2)
+    with pytest.raises(DataError, match="PIL"):
+        policy.apply(Own(np.asarray))

@@ -276,6 +276,14 @@ def test_dry_run_prints_and_writes_nothing(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_run_that_cannot_begin_leaves_the_one_that_it_was_to_replace(digits: ImageDataset, tmp_path: Path) -> None:
+    kept = fit(digits, "vae", steps=1, width=8, out=tmp_path / "run", **QUICK).digest
+    wrong = {"perceptual": 0.1, "perceptual_network": "efficientnet_lite"}
+    with pytest.raises(ConfigError, match="efficientnet_lite"):
+        fit(digits, "vae", steps=1, width=8, out=tmp_path / "run", overwrite=True, **wrong, **QUICK)
+    assert synthaug.load(tmp_path / "run").digest == kept
+
+
 def test_unknown_settings_name_close_ones(digits: ImageDataset) -> None:
     with pytest.raises(ConfigError, match="Did you mean 'latent_dim'"):
         fit(digits, "vae", latent_dims=3)

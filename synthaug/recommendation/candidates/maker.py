@@ -93,7 +93,7 @@ class GeneratorMaker:
         """Return samples by a generator that has seen ``part`` alone, of some classes or (`None`) all.
 
         Raises:
-            DivergenceError: If the generator's training fails.
+            DivergenceError: If the generator's training fails, or none of its samples passes the filters.
         """
         # The mode says how samples are used, and does not enter into making them.
         key = (part.digest, candidate.replace(mode="add", classes="all"), class_names)
@@ -105,7 +105,10 @@ class GeneratorMaker:
                 if part.digest not in self._curations:
                     kind = "curate"
                 curation = self._curation(part)
-            self._keep(key, draw(generator, part, candidate, class_names, self.seed, curation))
+            made = draw(generator, part, candidate, class_names, self.seed, curation)
+            if not len(made):  # it would be counted as a way to use samples that changes nothing
+                raise DivergenceError(f"the generator ({candidate.family}): none of its samples passes the filters")
+            self._keep(key, made)
             self.journal.costs.note(kind, self.journal.now() - start)
         return self._banks[key]
 

@@ -164,14 +164,17 @@ class Trials:
 
         def work() -> dict[str, Any]:
             arguments = samples(part)
-            result, classifier = fit_classifier(
-                part,
-                seed=pair.seed,
-                device=self.device,
-                model_options=self.model_options or None,
-                **arguments,
-                **settings,
-            )
+            try:
+                result, classifier = fit_classifier(
+                    part,
+                    seed=pair.seed,
+                    device=self.device,
+                    model_options=self.model_options or None,
+                    **arguments,
+                    **settings,
+                )
+            except DivergenceError as error:
+                return {"error": str(error)}
             plain = result.to_dict()
             judged = judge(classifier.dataset_logits(validation), np.asarray(validation.labels), self.metric)
             return {
@@ -186,6 +189,8 @@ class Trials:
         if not self.journal.done("trial", task):
             samples(part)
         found = self.journal.once("trial", task, work, "classifier")
+        if "error" in found:
+            raise DivergenceError(found["error"])
         bits = np.unpackbits(np.frombuffer(bytes.fromhex(found["hits"]), np.uint8), count=len(validation))
         scores = found["validation"]
         beliefs = np.frombuffer(bytes.fromhex(found["beliefs"]), "<f2").astype(np.float64)

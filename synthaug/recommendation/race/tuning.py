@@ -43,7 +43,7 @@ class Tuned:
         settings: The best.
         table: Every setting that was tried, the best first, with what it came to on validation, one value a pair: the
             metric, and the probability of the right class. They are ranked by the mean of both.
-        recalls: Mean validation recall of each class under the best settings; `None` where unknown.
+        recalls: Mean recall of each class on the fold that chooses, under the best settings; `None` where unknown.
     """
 
     settings: dict[str, Any]
@@ -70,7 +70,7 @@ class Grid:
         """Make the grid for classes of so many images; evenly drawn classes are tried where these differ."""
         present = [count for count in counts if count]
         uneven = max(present) >= 2 * min(present)
-        corrected = "balanced_sampling" in fixed or "logit_adjustment" in fixed
+        corrected = not {"balanced_sampling", "logit_adjustment", "deferred_reweighting"}.isdisjoint(fixed)
         others: dict[str, tuple[Any, ...]] = {
             "learning_rate": PRETRAINED_LEARNING_RATES if fixed.get("pretrained") else LEARNING_RATES,
             "balanced_sampling": (True, False) if uneven and not corrected else (False,),
@@ -104,7 +104,9 @@ class Grid:
         return [{**best, **one} for one in combined]
 
 
-def tune(trials: Trials, grid: Grid, pairs: Sequence[Pair], *, runs: float, reserve: float) -> Tuned:
+def tune(
+    trials: Trials, grid: Grid, pairs: Sequence[Pair], *, runs: float, reserve: float, choosing_fold: int = 0
+) -> Tuned:
     """Choose settings by successive halving over the pairs: of augmentations, then of all else.
 
     Args:
@@ -113,6 +115,7 @@ def tune(trials: Trials, grid: Grid, pairs: Sequence[Pair], *, runs: float, rese
         pairs: Splits and seeds that the last ones are measured on.
         runs: Classifiers that there is time for.
         reserve: Seconds that must be left afterwards.
+        choosing_fold: Whose recalls say which classes are hard: by them ways to use samples are chosen.
 
     Raises:
         DivergenceError: If no setting can be trained.
@@ -153,7 +156,7 @@ def tune(trials: Trials, grid: Grid, pairs: Sequence[Pair], *, runs: float, rese
         }
         for entry in ranking
     ]
-    found = [outcomes[best, pair].recall for pair in measured[best]]
+    found = [outcomes[best, pair].recall for pair in measured[best] if pairs[pair].fold == choosing_fold]
     return Tuned(dict(settings[best]), tuple(table), mean_recalls(found, len(trials.data.classes)))
 
 
