@@ -148,9 +148,8 @@ def _cell(record: dict[str, Any], results: Path) -> Cell:
     for arm, runs in arms:
         # A run counts only beside a real-only one of the very same settings, images and test; earlier plans' do not.
         without = {run["seed"]: run for run in controls.get(arm["base"], [])}
-        pairs = [
-            (without[run["seed"]], run) for run in runs if run["seed"] in without and _same(without[run["seed"]], run)
-        ]
+        beside = [(without[run["seed"]], run) for run in runs if run["seed"] in without]
+        pairs = [(real, run) for real, run in beside if real["basis"] == run["basis"]]
         if arm["bank"] is not None and pairs:
             comparisons.append(_comparison(arm, pairs, choice["best"]))
     real_only = {base: tuple(run["test"][METRIC] for run in runs) for base, runs in controls.items() if runs}
@@ -164,12 +163,8 @@ def _finished(keys: list[str], results: Path) -> Iterator[dict[str, Any]]:
             stored = read_json(path)
             task = stored["task"]
             ways = (task["samples"] or {}).get("policy", {})
-            shared = {name: task[name] for name in ("seed", "settings", "subset", "test")}
-            yield {**shared, "ways": ways, **stored["result"]}
-
-
-def _same(run: dict[str, Any], other: dict[str, Any]) -> bool:
-    return all(run[name] == other[name] for name in ("settings", "subset", "test"))
+            basis = {name: task[name] for name in ("settings", "subset", "test")}
+            yield {"seed": task["seed"], "basis": basis, "ways": ways, **stored["result"]}
 
 
 def _comparison(arm: dict[str, Any], pairs: list[tuple[dict[str, Any], dict[str, Any]]], best: str) -> Comparison:

@@ -125,8 +125,8 @@ def train_classifier(
         seed: Decides weights, order, replacements and augmentation.
         device: ``"auto"`` (a GPU if there is one) or a torch device.
         model_options: Further arguments of `timm.create_model`, such as ``pretrained=True``.
-        **settings: Fields of `ClassifierConfig`: model, augmentation, steps, batch_size, learning_rate,
-            weight_decay, balanced_sampling, logit_adjustment, label_smoothing, input_size, precision.
+        **settings: Fields of `ClassifierConfig`, such as model, pretrained, augmentation, steps, batch_size and
+            learning_rate.
 
     Raises:
         ConfigError: On an unknown or bad setting, or a model that cannot take such images.

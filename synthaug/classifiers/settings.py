@@ -110,8 +110,8 @@ class ClassifierResult:
         test: Scores on the test split, read once, after the last step; `None` without a test split.
         validation: Scores on the validation split; `None` without one.
         steps: Optimiser steps taken.
-        images: Images seen, real and synthetic.
-        synthetic_images: How many of them were samples.
+        images: Images seen, real and synthetic; partners that were mixed into them are not counted.
+        synthetic_images: Samples seen, as images or as partners.
         loss: Mean training loss over the last tenth of the steps.
         parameters: Number of the model's parameters.
         seconds: Time of training and scoring.

@@ -86,7 +86,7 @@ def run(
         else:
             raise ConfigError("--make-direction needs --with and --without, or --source and --attribute.")
         found = attribute_direction(gen, *groups, name=name, method=method)
-        found.save(make_direction)
+        found.save(make_direction, overwrite=overwrite)
         typer.echo(f"{found.images[0]} images with, {found.images[1]} without; {found.summary()}", err=True)
         typer.echo(make_direction)
         return

@@ -53,7 +53,8 @@ def run(
 ) -> None:
     """Draw samples from a generator and write them, with the provenance of each.
 
-    Give one of --per-class, --counts and --balance-with. The same command after a kill goes on where it stopped.
+    Give one of --per-class, --counts and --balance-with. The same command after a kill goes on where it stopped, but
+    for samples that are judged, which begin anew.
 
     With --curate (or --filters, or --forbid-copies) samples are judged by the images that the generator was trained
     on, --real; an uncurated bank is judged by synthaug curate.

@@ -33,7 +33,8 @@ class AutoencoderConfig(EncoderDecoderConfig):
 
     Attributes:
         corruption: What is done to an image before it is encoded; the clean image is what has to come out.
-            ``"noise"`` adds Gaussian noise, ``"mask"`` hides square patches, ``"downsample"`` keeps block means only.
+            ``"noise"`` adds Gaussian noise (for `synthaug denoise`), ``"mask"`` hides square patches (no command takes
+            such a one; `synthaug impute` needs none), ``"downsample"`` keeps block means only (for `synthaug upscale`).
         corruption_strength: For noise its standard deviation, with pixels from 0 to 1; for masks the share of the
             image that is hidden; for downsampling the side of a block in pixels, 2 or 4. Left out: 0.2, 0.5 and 2.
         code_penalty: Weight of the codes' mean square (Ghosh et al. 2020), which keeps them near the origin.

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from synthaug.errors import ConfigError
+from synthaug.errors import ConfigError, OutputExistsError
 from synthaug.generators import family_class, make_generator
 from synthaug.latent.editing.directions import METHODS, Direction, attribute_direction
 
@@ -109,4 +109,7 @@ def test_one_image_a_group_does_not_tell(encodes, tmp_path):
     assert direction.accuracy is None
     assert "too few" in direction.summary()
     direction.save(tmp_path / "one.json")
+    with pytest.raises(OutputExistsError, match="overwrite=True"):
+        direction.save(tmp_path / "one.json")
+    direction.save(tmp_path / "one.json", overwrite=True)
     assert Direction.load(tmp_path / "one.json").accuracy is None

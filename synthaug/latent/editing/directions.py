@@ -83,8 +83,13 @@ class Direction:
             "would be about 50%"
         )
 
-    def save(self, path: str | Path) -> None:
-        """Write it as JSON, atomically."""
+    def save(self, path: str | Path, *, overwrite: bool = False) -> None:
+        """Write it as JSON, atomically.
+
+        Raises:
+            OutputExistsError: If there is a file and ``overwrite`` is false.
+        """
+        storage.refuse_existing(path, overwrite, "direction")
         values = {"format": _FORMAT, "version": _VERSION, **dataclasses.asdict(self), "vector": self.vector.tolist()}
         storage.write_json(Path(path), values)
 
