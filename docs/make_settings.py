@@ -19,10 +19,10 @@ PAGE = Path(__file__).with_name("settings.md")
 
 _HEAD = """# All settings
 
-What commands take as flags (`latent_dim` is `--latent-dim`) beside those that `synthaug VERB --help` shows, and Python as
-keyword arguments. A value that does not fit is refused, with the nearest name where one is unknown. `--config FILE.yaml`
-gives defaults for flags and settings alike; what a command used is saved beside its result (`cli.yaml`; `.cli.yaml` in a
-folder of samples), and can be given as `--config` again.
+What commands take as flags (`latent_dim` is `--latent-dim`) beside those that `synthaug VERB --help` shows, and Python
+as keyword arguments. A value that does not fit is refused, with the nearest name where one is unknown. `--config
+FILE.yaml` gives defaults for flags and settings alike; what a command used is saved beside its result (`cli.yaml`;
+`.cli.yaml` in a folder of samples), and can be given as `--config` again.
 
 Written from the docstrings by `python docs/make_settings.py`.
 """

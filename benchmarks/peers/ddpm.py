@@ -1,7 +1,8 @@
 """denoising-diffusion-pytorch's class-conditional diffusion, trained by plain Adam within a time.
 
-Batches of 16, as its own trainer has them: within minutes of a processor more steps count for more than steady ones. The
-average of the weights looks back a tenth of the steps at most, else so few of them would leave it near its start. In bf16, which on a processor that has it made a training step 1.8 times as fast, and a sample 1.4 to 1.7 times.
+Batches of 16, as its own trainer has them: within minutes of a processor, more steps count for more than steady ones.
+The average of the weights looks back a part of the steps so far, else so few would leave it near its start. In bf16,
+which on a processor that has it made a training step 1.8 times as fast, and a sample 1.4 to 1.7 times.
 """
 
 from __future__ import annotations
