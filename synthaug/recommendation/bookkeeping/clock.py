@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable
 
 GENERATORS, RACE, CONFIRMATION, CURVE, REST = 0.23, 0.17, 0.25, 0.1, 0.05
-"""Shares of the time; the last is for the bank and the page. What they leave, a fifth, is for real images alone: as much
-as the race has, or more."""
+"""Shares of the time; the last is for the bank and the page. What they leave, a fifth, is for real images alone: as
+much as the race has, or more."""
 
 
 @dataclasses.dataclass
