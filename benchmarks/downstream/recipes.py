@@ -85,7 +85,9 @@ def make_bank(
             generator, subset, per_image, float(recipe["vary"]), seed, out, overwrite=True, progress=False
         )
     if kind == "swap":
-        return _swapped(generator, subset, per_class, seed).save(out, overwrite=True)
+        from synthaug.latent.editing.swapped import swapped_bank
+
+        return swapped_bank(generator, subset, per_class, seed=seed, out=out, overwrite=True, progress=False)
     if recipe.get("sampling"):
         generator = generator.with_sampling(**recipe["sampling"])
     if recipe.get("curation"):
@@ -97,22 +99,6 @@ def make_bank(
         )  # fmt: skip
         return bank if isinstance(bank, SampleBank) else SampleBank.open(bank)
     return synthaug.generate(generator, per_class=per_class, seed=seed, out=out, overwrite=True, progress=False)
-
-
-def _swapped(generator: synthaug.Generator, subset: ImageDataset, per_class: int, seed: int) -> SampleBank:
-    """Give images of all other classes, the common ones most often, each class in turn."""
-    from synthaug.latent.editing.edit import swap_class
-
-    random = np.random.default_rng(seed)
-    labels = np.asarray(subset.labels)
-    made = []
-    for label, name in enumerate(subset.classes):
-        others = np.flatnonzero(labels != label)
-        chosen = random.choice(others, per_class, replace=per_class > len(others))
-        made.append(swap_class(generator, subset.take(chosen), to=name, labels=labels[chosen]))
-    return SampleBank.from_arrays(
-        np.concatenate(made), np.repeat(np.arange(len(subset.classes)), per_class), subset.classes
-    )
 
 
 def _itself(subset: ImageDataset, per_class: int, seed: int) -> SampleBank:

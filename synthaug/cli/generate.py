@@ -29,6 +29,10 @@ def run(
     split: Annotated[str | None, typer.Option(help="Part of the dataset to balance with.")] = None,
     seed: Annotated[int, typer.Option(help="Other seeds give other samples.")] = 0,
     format: Annotated[str, typer.Option(metavar="bank|parquet|imagefolder|webdataset", help="What to write.")] = "bank",
+    swap: Annotated[
+        str | None, typer.Option(metavar="SOURCE", help="Training images to give each class, style kept, instead.")
+    ] = None,
+    swap_split: Annotated[str | None, typer.Option(help="Part of SWAP that the generator was trained on.")] = None,
     shard: Annotated[str | None, typer.Option(metavar="K/N", help="Only the K-th of N parts.")] = None,
     shard_size: Annotated[int | None, typer.Option(help="Samples a file, a multiple of 64.")] = None,
     curate: Annotated[bool, typer.Option("--curate", help="Go on until enough good ones are found.")] = False,
@@ -59,8 +63,15 @@ def run(
     With --curate (or --filters, or --forbid-copies) samples are judged by the images that the generator was trained
     on, --real; an uncurated bank is judged by synthaug curate.
 
+    With --swap the bank holds real images of other classes, whose class the generator changes and whose style it keeps.
+
     The generator's sampling settings are flags too: --temperature 0.8.
     """
+    if swap is None:
+        refuse_given(ctx, ("swap_split",), "is that of the images to swap: add --swap.")
+    else:
+        others = ("format", "shard", "shard_size", "curate", "filters", "forbid_copies")
+        refuse_given(ctx, others, "does not go with --swap, which writes a bank; judge it with synthaug curate.")
     part = parse_shard(shard)
     chosen, filter_values = parse_filters(filters, curate, forbid_copies), filter_settings(overrides)
     if chosen is None:
@@ -81,7 +92,14 @@ def run(
         balance = ImageDataset.load(balance_with, gen.image_shape[1:], channels=gen.image_shape[0], split=split)
     gen = gen.with_sampling(**settings) if settings else gen
     numbers = parse_counts(counts, gen.classes)
-    if chosen is None:
+    if swap is not None:
+        from synthaug.latent.editing.swapped import swapped_bank
+
+        swapped_bank(
+            gen, swap, per_class, counts=numbers, balance=balance, seed=seed, out=out, split=swap_split,
+            overwrite=overwrite,
+        )  # fmt: skip
+    elif chosen is None:
         generate(
             gen,
             per_class,

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from synthaug.latent.editing.edit import edit as edit
     from synthaug.latent.editing.edit import swap_class as swap_class
     from synthaug.latent.editing.style import transfer_style as transfer_style
+    from synthaug.latent.editing.swapped import swapped_bank as swapped_bank
     from synthaug.latent.imputing.impute import Imputation as Imputation
     from synthaug.latent.imputing.impute import impute as impute
     from synthaug.latent.interpolating.interpolate import interpolate as interpolate
@@ -49,6 +50,7 @@ _HOMES = {
     "perceptual_path_length": "synthaug.latent.interpolating.smoothness",
     "search": "synthaug.latent.searching.search",
     "swap_class": "synthaug.latent.editing.edit",
+    "swapped_bank": "synthaug.latent.editing.swapped",
     "transfer_style": "synthaug.latent.editing.style",
     "upscale": "synthaug.latent.restoring.restore",
     "Variation": "synthaug.latent.varying.vary",

@@ -278,6 +278,22 @@ def load_source(source: Any, gen: Generator, split: str | None = None) -> ImageD
     return ImageDataset.load(source, gen.image_shape[1:], channels=gen.image_shape[0], split=split)
 
 
+def dataset_of(data: Any, gen: Generator, split: str | None = None) -> tuple[ImageDataset, NDArray[np.int64]]:
+    """Return a dataset, loaded at the generator's shape if it is none yet, and its labels as the generator has them.
+
+    Raises:
+        DataError: If its images are not of the generator's shape.
+        LabelError: If the dataset has a class that the generator does not know.
+    """
+    images = data if isinstance(data, ImageDataset) else load_source(data, gen, split)
+    if images.image_shape != gen.image_shape:
+        raise DataError(
+            f"expected images of the generator's shape {gen.image_shape}, but got {images.image_shape}. Load them "
+            f"with image_size={gen.image_shape[1:]} and channels={gen.image_shape[0]}."
+        )
+    return images, dataset_labels(images, gen)
+
+
 def _is_one(images: Any) -> bool:
     """Whether an array or tensor is one image: (N, H, W) with a last side of 1, 3 or 4 is taken for (H, W, C)."""
     shape = getattr(images, "shape", None)

@@ -8,13 +8,16 @@ import numpy as np
 import pytest
 import yaml
 from calling import call
+from PIL import Image
 
 import synthaug
 from synthaug.cli import generate as verb
 from synthaug.generators import make_generator, save
+from synthaug.latent import swapped_bank
 from synthaug.sampling import SampleBank
 
 CLASSES = [str(digit) for digit in range(10)]
+SWAPPING = ("swap", "swap_split")
 JUDGING = ("curate", "filters", "forbid_copies", "real", "real_split", "budget", "strict", "overrides")
 
 
@@ -27,7 +30,7 @@ def run(tmp_path_factory):
 def test_flags_have_the_names_and_defaults_of_the_arguments():
     behind = inspect.signature(synthaug.generate).parameters
     for name, flag in inspect.signature(verb.run).parameters.items():
-        if name not in ("ctx", "config", "generator", "balance_with", "split", *JUDGING):
+        if name not in ("ctx", "config", "generator", "balance_with", "split", *JUDGING, *SWAPPING):
             assert flag.default == behind[name].default, name
 
 
@@ -113,3 +116,25 @@ def test_an_existing_output_stays(run, tmp_path):
     assert len(SampleBank.open(out)) == 20
     assert call("generate", run, "--per-class", 3, "--out", out, "--overwrite").exit_code == 0
     assert len(SampleBank.open(out)) == 30
+
+
+def test_swapping_makes_the_bank_of_the_function(digits, tmp_path):
+    tail = digits.only("0", "1", "7")
+    run = save(make_generator("vae", tail.classes, (1, 8, 8), options={"width": 4, "latent_dim": 3}), tmp_path / "run")
+    for label, name in enumerate(tail.classes):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for row in np.flatnonzero(tail.labels == label):
+            Image.fromarray(tail.images[row, ..., 0]).save(tmp_path / "photos" / name / f"{row:03d}.png")
+    result = call("generate", run, "--swap", tmp_path / "photos", "--counts", "7=5", "--out", tmp_path / "bank")
+    assert result.exit_code == 0, result.stderr
+    bank = SampleBank.open(tmp_path / "bank")
+    same = swapped_bank(run, tmp_path / "photos", counts={"7": 5}, out=tmp_path / "same")
+    assert (bank.images == same.images).all()
+    assert "source" in bank.table.column_names
+    refused = call(
+        "generate", run, "--swap", tmp_path / "photos", "--per-class", 1, "--curate", "--out", tmp_path / "x"
+    )
+    assert refused.exit_code != 0
+    assert "does not go with --swap" in refused.stderr
+    alone = call("generate", run, "--per-class", 1, "--swap-split", "train", "--out", tmp_path / "x")
+    assert "add --swap" in alone.stderr

@@ -96,7 +96,7 @@ def apply(
 def swap_class(
     gen: Generator | str | Path,
     images: ImagesLike,
-    to: ClassKey,
+    to: ClassKey | Sequence[ClassKey] | NDArray[np.integer],
     labels: LabelsLike = None,
     *,
     recentre: bool = True,
@@ -107,7 +107,7 @@ def swap_class(
         gen: A generator (or its folder) with an encoder, one model for all classes (``conditioning="shared"``). Codes
             that are maps hold the layout of an image, not its style alone: swapping the label then changes little.
         images: Images, in any form that `synthaug.latent.inputs.read_images` reads.
-        to: The class they get.
+        to: The class they get, one for all or one for each.
         labels: The classes they have; found by the generator if left out.
         recentre: Whether codes are moved by the difference of the two classes' mean codes first. Codes of different
             classes lie around different centres, and a code that is usual in one may be rare in the other. A privately

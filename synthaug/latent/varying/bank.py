@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from synthaug.data import ImageDataset
 from synthaug.errors import DataError, FormatError, LabelError
 from synthaug.generators import Generator
-from synthaug.latent.inputs import as_generator, dataset_labels, load_source, require_encoder
+from synthaug.latent.inputs import as_generator, dataset_of, require_encoder
 from synthaug.latent.varying.vary import Variation, Varier, check_number
 from synthaug.sampling import Plan, SampleBank
 from synthaug.sampling.draw import NOTHING, ClassSampler
@@ -78,13 +78,7 @@ def variation_bank(
     seed = check_sample_seed(seed)
     gen = as_generator(gen, device)
     require_encoder(gen, "varying images")
-    images = data if isinstance(data, ImageDataset) else load_source(data, gen, split)
-    if images.image_shape != gen.image_shape:
-        raise DataError(
-            f"expected images of the generator's shape {gen.image_shape}, but got {images.image_shape}. Load them "
-            f"with image_size={gen.image_shape[1:]} and channels={gen.image_shape[0]}."
-        )
-    labels = dataset_labels(images, gen)
+    images, labels = dataset_of(data, gen, split)
     job = _VariationJob.by(
         gen,
         _plan(labels, per_image, len(gen.classes)),
