@@ -72,8 +72,8 @@ def test_candidates_are_different_and_the_first_ones_stay_when_there_is_time_for
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_every_kind_of_generator_gets_every_usual_setting(number):
     arms = [Arm("vae"), Arm("diffusion"), Arm("vae", "per_class")][:number]
-    usual = candidates(10, [Arm("vae")], ClassSets(("a",), None))
-    found = candidates(10 * number, arms, ClassSets(("a",), None))
+    usual = candidates(11, [Arm("vae")], ClassSets(("a",), None))
+    found = candidates(11 * number, arms, ClassSets(("a",), None))
     for arm in arms:
         ways = {(one.mode, one.ratio, one.classes, one.curated) for one in found if one.arm == arm}
         assert ways == {(one.mode, one.ratio, one.classes, one.curated) for one in usual}
@@ -116,3 +116,13 @@ def test_real_images_alone_are_tuned_over_what_the_user_left_open():
     assert reweighted.others["balanced_sampling"] == (False,)
     corrected = Grid.of([10, 100], {"logit_adjustment": 1.0})
     assert not any(one["balanced_sampling"] for one in corrected.then(corrected.usual))
+
+
+def test_in_a_tail_samples_of_the_rarest_classes_alone_are_among_the_first():
+    first = candidates(3, [Arm("vae")], ClassSets(("a", "b"), None))
+    assert [(one.mode, one.classes, one.curated) for one in first] == [
+        ("mix", "all", False),
+        ("replace", "all", False),
+        ("replace", "rarest", False),
+    ]
+    assert {one.classes for one in candidates(3, [Arm("vae")], ClassSets(None, ("a",)))} == {"all"}

@@ -172,14 +172,17 @@ def candidates(
         return []
     half, one = (min(offered, key=lambda ratio: abs(ratio - wanted)) for wanted in (0.5, 1))
     some = sets.available[1] if len(sets.available) > 1 else "all"
-    # First what gained most often beside tuned augmentation: real images mixed with samples, and a third of each batch,
-    # both as the generator draws them (benchmarks/results/downstream/summary.json). Curated samples, mixed, gained a
-    # point less (benchmarks/results/recommendation_curated.json). Samples that are added are curated where there is
+    # First what gained most often beside tuned augmentation: real images mixed with samples, a third of each batch, and
+    # in a long tail half of the images of the rarest classes alone, all as the generator draws them
+    # (benchmarks/results/downstream/summary.json). Curated samples, mixed, gained a point less
+    # (benchmarks/results/recommendation_curated.json). Samples that are added are curated where there is
     # time for it: of a generator that had little time they cost a classifier five points on average as they came, and
     # about nothing when curated (benchmarks/results/recommendation_4_minutes.json).
+    in_a_tail = [{"mode": "replace", "classes": "rarest", "curated": False}] if sets.rarest else []
     usual: list[dict[str, Any]] = [
         {"mode": "mix", "curated": False},
         {"mode": "replace", "ratio": half, "curated": False},
+        *in_a_tail,
         {"mode": "mix"},
         {"mode": "add"},
         {"mode": "replace"},
