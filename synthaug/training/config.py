@@ -29,9 +29,8 @@ class TrainingConfig(Config):
             between, by the square root of their size.
         horizontal_flip: Whether training images are mirrored at random.
         augmentation: What else is done to training images at random: parts joined by ``+``, without those that mix
-            images; see `synthaug.augmentation.named`. A GAN's and a diffusion model's samples come out augmented like
-            the images that they were trained on. An encoder-decoder's prior is fitted to the codes of the images as
-            they are, so that little of it shows in what is drawn.
+            images; see `synthaug.augmentation.named`. It shows in the samples, though less in an encoder-decoder's,
+            whose prior is fitted to the codes of the images as they are (``benchmarks/leakage``).
         ema_decay: Decay of the moving average of the weights, reached after a ramp-up; samples come from the average.
         precision: ``"auto"`` is bf16 on GPUs that have it and fp32 elsewhere. On processors with AVX512-BF16, and only
             there, ``"bf16"`` trains diffusion 1.25 times as fast; other families gain little.
