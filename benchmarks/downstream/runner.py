@@ -14,7 +14,7 @@ import numpy as np
 from benchmarks.downstream import Until
 from benchmarks.downstream.plan import BEST, CLASS_SETS, Plan, Regime
 from benchmarks.downstream.recipes import recipe_kind
-from benchmarks.downstream.tasks import Places, Task, finished, load_splits, perform, task_key
+from benchmarks.downstream.tasks import Places, Task, about_subset, finished, load_splits, perform, task_key
 from synthaug.data import ImageDataset
 from synthaug.errors import ConfigError
 from synthaug.recommendation.candidates.space import class_sets
@@ -61,12 +61,7 @@ class _Run:
 
     def about(self, regime: str, seed: int) -> Task:
         """Return what names a subset in a task."""
-        return {
-            "dataset": self.plan.name,
-            "regime": regime,
-            "seed": seed,
-            "subset": self.subsets[regime, seed].digest,
-        }
+        return about_subset(self.plan, regime, seed, self.subsets[regime, seed])
 
     def choose(self) -> dict[tuple[str, str], dict[str, Any]]:
         """Choose each base's settings, and the best base, for each regime and classifier."""

@@ -67,6 +67,11 @@ def train_and_test(
     return train, test
 
 
+def about_subset(plan: Plan, regime: str, seed: int, subset: ImageDataset) -> Task:
+    """Return what names a training subset in a task."""
+    return {"dataset": plan.name, "regime": regime, "seed": seed, "subset": subset.digest}
+
+
 def task_key(task: Task) -> str:
     """Return the name of a task's result."""
     return digest(canonical_json({"format": FORMAT, **task}))[:24]

@@ -21,10 +21,11 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.downstream.plan import Plan, Regime
-from benchmarks.downstream.tasks import Places, load_splits, perform, product
+from benchmarks.downstream.tasks import Places, about_subset, load_splits, perform, product
 from synthaug.augmentation import Augmentation
 from synthaug.classifiers import Classifier, fit_classifier
 from synthaug.data import ImageDataset
+from synthaug.data.overlap import among
 from synthaug.evaluation import describe_command, describe_environment, paired_difference
 from synthaug.sampling.generating import load_generator
 from synthaug.storage import write_json
@@ -71,7 +72,7 @@ def measure(plan: Plan, families: list[str], seed: int, work: Path, steps: int |
     train, _ = load_splits(plan, places)
     regime = plan.regimes[0]
     subset = Regime.parse(regime).subset(train, seed)
-    about = {"dataset": plan.name, "regime": regime, "seed": seed}
+    about = about_subset(plan, regime, seed, subset)
     others = without(train, subset, seed)
     detect, reals = detector(others, seed, steps)
     found: dict[str, Any] = {"real": reals}
@@ -79,7 +80,7 @@ def measure(plan: Plan, families: list[str], seed: int, work: Path, steps: int |
         found[family] = {}
         for kind, augmentation in ((AS_THEY_ARE, {}), (AUGMENTED, {"augmentation": AUGMENTATION})):
             settings = GENERATORS[family] | augmentation | ({} if steps is None else {"steps": steps})
-            task = {"kind": "generator", **about, "subset": subset.digest, "generator": settings}
+            task = {"kind": "generator", **about, "generator": settings}
             perform(task, plan, places)
             generator = load_generator(product(task, places))
             share = SAMPLES // len(subset.classes)
@@ -90,10 +91,9 @@ def measure(plan: Plan, families: list[str], seed: int, work: Path, steps: int |
 
 def without(train: ImageDataset, subset: ImageDataset, seed: int) -> NDArray[np.uint8]:
     """Return images of the training split that the subset does not have, in random order."""
-    taken = {row.tobytes() for row in subset.take(np.arange(len(subset)))}
     order = np.random.default_rng(seed).permutation(len(train))[: 2 * OTHERS + len(subset)]
-    images = train.take(order)
-    return images[[row.tobytes() not in taken for row in images]][: 2 * OTHERS]
+    chosen = train.subset(order)
+    return chosen.take(np.flatnonzero(~among(chosen, subset))[: 2 * OTHERS])
 
 
 def detector(images: NDArray[np.uint8], seed: int, steps: int | None) -> tuple[Classifier, dict[str, float]]:
