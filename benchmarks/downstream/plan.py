@@ -52,7 +52,8 @@ class Plan:
         classifiers: Settings of `train_classifier` by name of the classifier.
         bases: Real-only arms: candidate settings of each. The best candidate by validation is the arm.
         with_samples: Bases that samples are put on top of; ``best`` is the one with the best validation score.
-        generators: Arguments of `synthaug.fit` by name.
+        generators: Arguments of `synthaug.fit` by name; with ``beside``, the name of a bank without generator, the
+            bank's images are training images too.
         banks: Recipes by name: what is made of a subset and its generators; see `benchmarks.downstream.recipes`.
         policies: Policies by name. ``classes: rarest`` stands for the classes with the fewest images of a seed's
             subset, ``classes: hardest`` for those that the best real-only arm finds least often in validation.
@@ -97,6 +98,12 @@ class Plan:
                 require_known(key, known, "a bank's setting")
             if "generator" in recipe:
                 require_known(recipe["generator"], self.generators, "a bank's generator")
+            if "labelled_by" in recipe:
+                require_known(recipe["labelled_by"], self.classifiers, "a bank's labelled_by")
+        made = [name for name, recipe in self.banks.items() if "generator" not in recipe]
+        for beside in (*self.generators.values(), *self.banks.values()):
+            if "beside" in beside:
+                require_known(beside["beside"], made, "beside, a bank without generator")
         for arm in self.arms or ():
             require_known(arm.bank, self.banks, "an arm's bank")
             require_known(arm.policy, self.policies, "an arm's policy")
@@ -115,6 +122,15 @@ class Plan:
         if self.arms is not None:
             return self.arms
         return tuple(Arm(bank, policy) for bank, policy in itertools.product(self.banks, self.policies))
+
+    def bank_names(self) -> tuple[str, ...]:
+        """Return the banks that the arms use, and those that these are made of."""
+        used = dict.fromkeys(arm.bank for arm in self.sample_arms())
+        generators = [
+            self.generators[self.banks[name]["generator"]] for name in used if "generator" in self.banks[name]
+        ]
+        beside = [made["beside"] for made in (*generators, *(self.banks[name] for name in used)) if "beside" in made]
+        return tuple(dict.fromkeys([*beside, *used]))
 
     def cells(self) -> Iterator[tuple[str, str]]:
         """Yield each regime with each classifier."""

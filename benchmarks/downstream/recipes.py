@@ -4,12 +4,15 @@
 key            what the bank holds
 =============  =====================================================================================================
 generator      samples of a generator; with ``curation`` (filters by name) those that pass; with ``sampling``
-               (settings of the family, such as a temperature) drawn that way
+               (settings of the family, such as a temperature) drawn that way; with ``beside`` (another bank) that
+               bank's images as well
 vary           variants of the subset's images at this strength, from a ``generator`` with an encoder
 swap           images of other classes with their style kept, from a ``generator`` with an encoder
 real           the subset's own images, in turn: the control, whether it is the samples that help or how they enter
 smote          SMOTE in pixel space (Chawla et al. 2002), by imbalanced-learn
 peer           samples of another library's generator; see `benchmarks.peers`
+unlabelled     so many other images of the training split, their labels unknown, with the classes that classifiers
+               take them for which learnt from the subset, by the best real-only arm of the classifier ``labelled_by``
 =============  =====================================================================================================
 
 ``per_class`` samples of each class, or with ``vary`` as many variants of each image as make up for them.
@@ -17,6 +20,7 @@ peer           samples of another library's generator; see `benchmarks.peers`
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -24,7 +28,9 @@ from typing import Any
 import numpy as np
 
 import synthaug
+from synthaug.classifiers.labelling import pseudo_labels
 from synthaug.data import ImageDataset
+from synthaug.data.overlap import among
 from synthaug.errors import ConfigError
 from synthaug.sampling import SampleBank
 
@@ -34,7 +40,8 @@ RECIPES: dict[str, tuple[str, ...]] = {
     "real": ("real",),
     "smote": ("smote",),
     "peer": ("peer", "settings"),
-    "generator": ("generator", "sampling", "curation", "budget"),
+    "unlabelled": ("unlabelled", "labelled_by"),
+    "generator": ("generator", "sampling", "curation", "budget", "beside"),
 }
 """Settings of each kind of recipe; a recipe is of the first kind that it names."""
 
@@ -54,9 +61,16 @@ def recipe_kind(recipe: Mapping[str, Any]) -> str:
 
 
 def make_bank(
-    recipe: Mapping[str, Any], subset: ImageDataset, generator: synthaug.Generator | None, out: Path, seed: int
+    recipe: Mapping[str, Any],
+    subset: ImageDataset,
+    generator: synthaug.Generator | None,
+    out: Path,
+    seed: int,
+    *,
+    train: ImageDataset | None = None,
+    beside: SampleBank | None = None,
 ) -> SampleBank:
-    """Make a bank from a subset and nothing else.
+    """Make a bank from a subset and nothing else, but for unlabelled images.
 
     Args:
         recipe: See the module's table.
@@ -64,10 +78,15 @@ def make_bank(
         generator: Trained on them, where the recipe names one.
         out: Folder to write.
         seed: Of the samples.
+        train: The training split, where unlabelled images are drawn from.
+        beside: Its images are added.
     """
     kind, per_class = recipe_kind(recipe), int(recipe.get("per_class", PER_CLASS))
     if kind == "real":
         return _itself(subset, per_class, seed).save(out, overwrite=True)
+    if kind == "unlabelled" and train is not None:
+        found = _unlabelled(train, subset, int(recipe["unlabelled"]), recipe["labelled_by"], seed)
+        return found.save(out, overwrite=True)
     if kind == "smote":
         return _smote(subset, per_class, seed).save(out, overwrite=True)
     if kind == "peer":
@@ -98,7 +117,28 @@ def make_bank(
             budget=float(recipe.get("budget", 4.0)), seed=seed, out=out, overwrite=True, progress=False,
         )  # fmt: skip
         return bank if isinstance(bank, SampleBank) else SampleBank.open(bank)
+    if beside is not None:
+        return _joined(generator, per_class, beside, seed).save(out, overwrite=True)
     return synthaug.generate(generator, per_class=per_class, seed=seed, out=out, overwrite=True, progress=False)
+
+
+def _joined(generator: synthaug.Generator, per_class: int, beside: SampleBank, seed: int) -> SampleBank:
+    """Draw samples and put a bank's images beside them."""
+    with tempfile.TemporaryDirectory() as folder:
+        samples = synthaug.generate(generator, per_class=per_class, seed=seed, out=Path(folder) / "b", progress=False)
+        images = np.concatenate([samples.images, beside.images])
+        return SampleBank.from_arrays(images, np.concatenate([samples.labels, beside.labels]), beside.classes)
+
+
+def _unlabelled(
+    train: ImageDataset, subset: ImageDataset, number: int, settings: Mapping[str, Any], seed: int
+) -> SampleBank:
+    """Label other training images, their own labels unseen, by classifiers of the subset."""
+    order = np.random.default_rng(seed).permutation(len(train))[: number + len(subset)]
+    others = train.subset(order)
+    images = others.take(np.flatnonzero(~among(others, subset))[:number])
+    labels = pseudo_labels(subset, images, seed=seed, **settings).labels
+    return SampleBank.from_arrays(images, labels, subset.classes)
 
 
 def _itself(subset: ImageDataset, per_class: int, seed: int) -> SampleBank:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import itertools
 import multiprocessing
 import os
 import time
@@ -39,7 +40,7 @@ def run_plan(plan: Plan, places: Places, *, jobs: int = 1, say: Say = print, unt
     choices = run.choose()
     if until == "choose":
         return
-    banks = run.banks()
+    banks = run.banks(choices)
     if until != "banks":
         run.arms(choices, banks, others=until != "comparisons")
 
@@ -110,34 +111,49 @@ class _Run:
         write_json(path, record)
         return record
 
-    def banks(self) -> dict[tuple[str, str, int], Task]:
-        """Train generators and make the banks that the arms want."""
-        used = {arm.bank for arm in self.plan.sample_arms()}
-        recipes = {name: recipe for name, recipe in self.plan.banks.items() if name in used}
-        generators = {
-            (regime, name, seed): {
+    def banks(self, choices: dict[tuple[str, str], dict[str, Any]]) -> dict[tuple[str, str, int], Task]:
+        """Train generators and make the banks that the arms want; those that need no generator are made first."""
+        recipes = {name: self.plan.banks[name] for name in self.plan.bank_names()}
+        banks: dict[tuple[str, str, int], Task] = {}
+        generators: dict[tuple[str, str, int], Task] = {}
+
+        def beside(settings: dict[str, Any], regime: str, seed: int) -> Task:
+            return {"beside": task_key(banks[regime, settings["beside"], seed])} if "beside" in settings else {}
+
+        def make(some: dict[str, dict[str, Any]]) -> None:
+            for regime, seed, (name, recipe) in itertools.product(self.plan.regimes, self.seeds, some.items()):
+                trained = generators.get((regime, recipe.get("generator", ""), seed))
+                banks[regime, name, seed] = {
+                    "kind": "bank",
+                    **self.about(regime, seed),
+                    "recipe": self._recipe(recipe, choices, regime),
+                    "generator": None if trained is None else task_key(trained),
+                    **beside(recipe, regime, seed),
+                }
+            self.perform([banks[regime, name, seed] for regime, name, seed in banks if name in some])
+
+        make({name: recipe for name, recipe in recipes.items() if "generator" not in recipe})
+        names = dict.fromkeys(recipe["generator"] for recipe in recipes.values() if "generator" in recipe)
+        for regime, seed, name in itertools.product(self.plan.regimes, self.seeds, names):
+            settings = self.plan.generators[name]
+            generators[regime, name, seed] = {
                 "kind": "generator",
                 **self.about(regime, seed),
-                "generator": self.plan.generators[name],
+                "generator": {key: value for key, value in settings.items() if key != "beside"},
+                **beside(settings, regime, seed),
             }
-            for regime in self.plan.regimes
-            for seed in self.seeds
-            for name in dict.fromkeys(recipe["generator"] for recipe in recipes.values() if "generator" in recipe)
-        }
         self.perform([*generators.values()])
-        banks = {}
-        for regime in self.plan.regimes:
-            for seed in self.seeds:
-                for name, recipe in recipes.items():
-                    trained = generators.get((regime, recipe.get("generator", ""), seed))
-                    banks[regime, name, seed] = {
-                        "kind": "bank",
-                        **self.about(regime, seed),
-                        "recipe": recipe,
-                        "generator": None if trained is None else task_key(trained),
-                    }
-        self.perform([*banks.values()])
+        make({name: recipe for name, recipe in recipes.items() if "generator" in recipe})
         return banks
+
+    def _recipe(
+        self, recipe: dict[str, Any], choices: dict[tuple[str, str], dict[str, Any]], regime: str
+    ) -> dict[str, Any]:
+        """Return a recipe with the settings of what labels: the best real-only arm of the classifier that it names."""
+        if "labelled_by" not in recipe:
+            return recipe
+        chosen = choices[regime, recipe["labelled_by"]]
+        return recipe | {"labelled_by": chosen["bases"][chosen["best"]]["settings"]}
 
     def arms(
         self,

@@ -20,6 +20,7 @@ from benchmarks.downstream.recipes import make_bank
 from synthaug.classifiers import Policy, train_classifier
 from synthaug.data import ImageDataset
 from synthaug.evaluation import describe_environment
+from synthaug.sampling import SampleBank
 from synthaug.storage import canonical_json, digest, read_json, write_json
 
 FORMAT = 2
@@ -124,14 +125,17 @@ def _choose(task: Task, plan: Plan, places: Places) -> dict[str, Any]:
 
 
 def _generator(task: Task, plan: Plan, places: Places) -> dict[str, Any]:
-    """Train a generator on the subset, and on nothing else."""
+    """Train a generator on the subset, and on nothing else but what is made of it."""
     import synthaug
 
     start = time.process_time()
+    subset, beside = _subset(task, plan, places), _beside(task, places)
+    if beside is not None:
+        images = np.concatenate([subset.images, beside.images])
+        subset = ImageDataset.from_arrays(images, np.concatenate([subset.labels, beside.labels]), subset.classes)
     generator = synthaug.fit(
-        _subset(task, plan, places), seed=task["seed"], out=product(task, places), overwrite=True, progress=False,
-        **task["generator"],
-    )  # fmt: skip
+        subset, seed=task["seed"], out=product(task, places), overwrite=True, progress=False, **task["generator"]
+    )
     return {
         "digest": generator.digest,
         "family": generator.family,
@@ -147,7 +151,10 @@ def _bank(task: Task, plan: Plan, places: Places) -> dict[str, Any]:
     start = time.process_time()
     folder = None if task["generator"] is None else places.work / "generators" / task["generator"]
     generator = None if folder is None else load_generator(folder)
-    bank = make_bank(task["recipe"], _subset(task, plan, places), generator, product(task, places), task["seed"])
+    bank = make_bank(
+        task["recipe"], _subset(task, plan, places), generator, product(task, places), task["seed"],
+        train=load_splits(plan, places)[0], beside=_beside(task, places),
+    )  # fmt: skip
     return {
         "digest": bank.digest,
         "samples": len(bank),
@@ -157,10 +164,13 @@ def _bank(task: Task, plan: Plan, places: Places) -> dict[str, Any]:
     }
 
 
+def _beside(task: Task, places: Places) -> SampleBank | None:
+    """Return the bank whose images stand beside those of the subset or the samples."""
+    return SampleBank.open(places.work / "banks" / task["beside"]) if "beside" in task else None
+
+
 def _arm(task: Task, plan: Plan, places: Places) -> dict[str, Any]:
     """Train one arm and read test once."""
-    from synthaug.sampling import SampleBank
-
     _, test = load_splits(plan, places)
     samples = task["samples"]
     return train_classifier(

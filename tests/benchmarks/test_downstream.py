@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import sys
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # benchmarks are run from the checkout, not installed
 
 import synthaug
-from benchmarks.downstream import tasks
+from benchmarks.downstream import recipes, tasks
 from benchmarks.downstream.contrasts import contrasts
 from benchmarks.downstream.plan import Plan, Regime
 from benchmarks.downstream.plots import ratio_plot, regime_plot
@@ -19,7 +20,9 @@ from benchmarks.downstream.report import markdown, tables, write_report
 from benchmarks.downstream.runner import run_plan
 from benchmarks.downstream.summary import read_cells
 from benchmarks.downstream.tasks import Places, load_splits
+from synthaug.classifiers.labelling import PseudoLabels
 from synthaug.data import ImageDataset
+from synthaug.data.overlap import among
 from synthaug.errors import ConfigError
 from synthaug.generators import make_generator
 from synthaug.latent import swapped_bank
@@ -364,6 +367,53 @@ def test_the_control_holds_the_subsets_own_images_evenly(tmp_path):
     assert set(made) == known  # every image, under its own label
     uses = [made.count(one) for one in set(made) if one[0] == int(np.argmax(subset.class_counts))]
     assert max(uses) - min(uses) <= 1
+
+
+def test_unlabelled_images_are_others_and_have_the_labels_that_classifiers_find(places, monkeypatch):
+    seen = {}
+
+    def label(train, images, *, seed, **settings):
+        seen.update(train=train, settings=settings)
+        return PseudoLabels(np.full(len(images), 3), np.ones(len(images), np.float32))
+
+    monkeypatch.setattr(recipes, "pseudo_labels", label)
+    train, _ = load_splits(tiny_plan(), places)
+    subset = train.few_shot(per_class=4, seed=0)
+    recipe = {"unlabelled": 50, "labelled_by": CLASSIFIER}
+    bank = make_bank(recipe, subset, None, places.work / "bank", 0, train=train)
+    assert len(bank) == 50
+    assert set(bank.labels) == {3}
+    assert seen == {"train": subset, "settings": CLASSIFIER}
+    both = ImageDataset.from_arrays(bank.images, bank.labels, subset.classes)
+    assert not among(both, subset).any()
+    assert among(both, train).all()
+
+
+def test_generators_and_banks_with_unlabelled_images_beside(places, fitted_on, trained):
+    plan = tiny_plan(
+        regimes=["few-shot:4"],
+        generators={"fake": {"family": "vae", "steps": 1, "beside": "others"}},
+        banks={
+            "others": {"unlabelled": 30, "labelled_by": "resnet"},
+            "fake": {"generator": "fake", "per_class": 3},
+            "both": {"generator": "fake", "per_class": 3, "beside": "others"},
+        },
+        arms=[["both", "half"], ["fake", "half"]],
+    )
+    run_plan(plan, places, say=quiet)
+    assert [len(data) for data in fitted_on] == [40 + 30] * 2
+    found = [read_json(path) for path in places.results.glob("bank-*.json")]
+    sizes = {"unlabelled": [], "beside": [], "samples": []}
+    for each in found:
+        kind = next((kind for kind in sizes if kind in each["task"]["recipe"]), "samples")
+        sizes[kind].append(each["result"]["samples"])
+    assert sizes["unlabelled"] == [30, 30]
+    assert sizes["beside"] == [size + 30 for size in sizes["samples"]]
+    trained.clear()
+    run_plan(plan, places, say=quiet)
+    assert (trained, len(fitted_on)) == ([], 2)
+    with pytest.raises(ConfigError, match="labelled_by: expected one of other, but got 'resnet'"):
+        dataclasses.replace(plan, classifiers={"other": CLASSIFIER})
 
 
 def test_smote_interpolates_within_a_class(places):
