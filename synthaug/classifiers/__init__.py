@@ -10,6 +10,7 @@ from synthaug.augmentation import AUGMENTATIONS, Augmentation
 from synthaug.classifiers.calibration import temperature, true_class_probability
 from synthaug.classifiers.classifier import Classifier, fit_classifier, train_classifier
 from synthaug.classifiers.judgement import Judgement, judge
+from synthaug.classifiers.labelling import PseudoLabels, pseudo_labels
 from synthaug.classifiers.policy import Policy
 from synthaug.classifiers.scores import Scores, score
 from synthaug.classifiers.selection import Choice, tune_classifier
@@ -24,9 +25,11 @@ __all__ = [
     "ClassifierResult",
     "Judgement",
     "Policy",
+    "PseudoLabels",
     "Scores",
     "fit_classifier",
     "judge",
+    "pseudo_labels",
     "score",
     "temperature",
     "train_classifier",

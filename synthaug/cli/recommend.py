@@ -24,6 +24,9 @@ def run(
     image_size: Annotated[str | None, typer.Option(metavar="SIDE|HxW", help="Size to bring images to.")] = None,
     channels: Annotated[str, typer.Option(metavar="auto|1|3", help="Channels of the images.")] = "auto",
     split: Annotated[str | None, typer.Option(help="Training part of the source.")] = None,
+    unlabelled: Annotated[
+        str | None, typer.Option(metavar="SOURCE", help="Images without labels, which are tried too.")
+    ] = None,
     families: Annotated[str | None, typer.Option(metavar="A,B,…", help="Families to try.")] = None,
     ratios: Annotated[str | None, typer.Option(metavar="R,R,…", help="Samples for each real image to try.")] = None,
     metric: Annotated[
@@ -68,6 +71,7 @@ def run(
         image_size=size,
         channels=channels,
         split=split,
+        unlabelled=unlabelled,
         families=None if families is None else [name.strip() for name in families.split(",")],
         ratios=RATIOS if tried is None else tried,
         metric=metric,  # type: ignore[arg-type] # checked there

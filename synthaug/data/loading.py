@@ -55,6 +55,8 @@ def load(
         found: Source = ArraySource(
             source.images, source.labels, source.classes, source.name, source.digest, source.problems
         )
+    elif isinstance(source, Source):
+        found = source
     else:
         found = find_source(source, split=split, image_column=image_column, label_column=label_column)
     name = name or found.name

@@ -29,7 +29,7 @@ class RecommendedPolicy:
         words: The answer in plain words.
         classes: Names of the classes.
         image_shape: (C, H, W) of the samples.
-        folder: Holds ``policy.yaml`` and, where samples are to be used, ``generator/`` and ``bank/``.
+        folder: Holds ``policy.yaml`` and, where samples are to be used, ``bank/`` and the ``generator/`` it is of.
 
     Example:
         >>> policy = synthaug.recommend("digits", model="test_resnet", minutes=2)  # doctest: +SKIP
@@ -93,7 +93,7 @@ class RecommendedPolicy:
             "recommended": self.recommended,
             "words": self.words,
             "bank": "bank" if self.recommended else None,
-            "generator": "generator" if self.recommended else None,
+            "generator": "generator" if self.recommended and (self.folder / "generator").is_dir() else None,
             "policy": self.policy.to_dict(),
             "classifier": self.classifier,
             "gain": None if self.gain is None else self.gain.to_dict(),

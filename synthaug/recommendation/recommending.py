@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from synthaug.classifiers.scores import Metric
 from synthaug.classifiers.settings import ClassifierConfig
 from synthaug.data import ImageDataset
+from synthaug.data.unlabelled import load_unlabelled
 from synthaug.errors import ConfigError, DataError, OutputExistsError, did_you_mean, require_extra
 from synthaug.generators import family_class, list_families
 from synthaug.recommendation.bookkeeping.clock import Clock
@@ -58,6 +59,7 @@ def recommend(
     image_size: int | tuple[int, int] | None = None,
     channels: int | str = "auto",
     split: str | None = None,
+    unlabelled: Any = None,
     families: Sequence[str] | None = None,
     ratios: Sequence[float] = RATIOS,
     metric: Metric = "balanced_accuracy",
@@ -94,6 +96,9 @@ def recommend(
         image_size: Side of the images, or (height, width).
         channels: 1, 3 or ``"auto"``.
         split: Part of the source, if it has parts; the training part if left out.
+        unlabelled: Images without labels: a folder of image files, an array, or anything that `ImageDataset.load`
+            takes, its labels left aside. To replace real images by these, or to mix them in, labelled by classifiers
+            of the images that have labels, is then tried before samples. No test images should be among them.
         families: Generator families to try. Left out, the VAE, and with 15 minutes or more on a GPU, or an hour or more
             without, diffusion too, if its extra is installed.
         ratios: Samples for each real image that are tried; 0 always is.
@@ -148,7 +153,14 @@ def recommend(
     )
     folder = Path(out).expanduser().resolve()
     more = {"generator_settings": generator_settings, "model_options": model_options, "settings": settings}
-    identity = {**request.to_dict(), "data": dataset.digest, **{key: _plain(value) for key, value in more.items()}}
+    pool = None if unlabelled is None else load_unlabelled(unlabelled, dataset)
+    without = {} if pool is None else {"unlabelled": pool.digest}
+    identity = {
+        **request.to_dict(),
+        "data": dataset.digest,
+        **without,
+        **{key: _plain(value) for key, value in more.items()},
+    }
     if _open(folder, identity, overwrite):
         forget_aside(folder)
         return RecommendedPolicy.load(folder)
@@ -158,6 +170,7 @@ def recommend(
         folder,
         clock,
         maker=maker,
+        unlabelled=pool,
         settings=settings,
         generator_settings=generator_settings,
         model_options=model_options,
@@ -166,15 +179,23 @@ def recommend(
     )
     if command is None:
         asked = {
-            "image_size": image_size, "channels": channels, "split": split, "families": families, "ratios": ratios,
-            "metric": metric, "folds": folds, "confidence": confidence, "seed": seed,
+            "image_size": image_size, "channels": channels, "split": split,
+            "unlabelled": None if pool is None else _named(unlabelled, pool),
+            "families": families, "ratios": ratios, "metric": metric,
+            "folds": folds, "confidence": confidence, "seed": seed,
             "generator_steps": generator_steps, "generator_settings": generator_settings, "device": device,
         }  # fmt: skip
-        source = str(data) if isinstance(data, (str, Path)) else dataset.name
-        command = _command(source, {"model": model, "minutes": minutes, **_not_usual(asked), **settings, "out": out})
+        command = _command(
+            _named(data, dataset), {"model": model, "minutes": minutes, **_not_usual(asked), **settings, "out": out}
+        )
     policy = search.run(command)
     forget_aside(folder)
     return policy
+
+
+def _named(source: Any, read: ImageDataset) -> str:
+    """Return how a command line names a source, as far as it can."""
+    return str(source) if isinstance(source, (str, Path)) else read.name
 
 
 def _not_usual(asked: Mapping[str, Any]) -> dict[str, Any]:

@@ -27,6 +27,7 @@ from synthaug.recommendation.bookkeeping.clock import (
 )
 from synthaug.recommendation.bookkeeping.journal import Journal
 from synthaug.recommendation.candidates import curating
+from synthaug.recommendation.candidates.labelling import LabellingMaker
 from synthaug.recommendation.candidates.maker import GeneratorMaker, SampleMaker
 from synthaug.recommendation.candidates.space import Arm, Candidate, candidates, class_sets
 from synthaug.recommendation.measuring.confirmation import LEAST_SEEDS, Confirmed
@@ -66,6 +67,7 @@ class Search:
         folder: Where everything is written.
         clock: Runs already.
         maker: Makes samples; generators of the families asked for if left out.
+        unlabelled: Images without labels, which are tried too.
         settings: Of the classifier, not to be tuned.
         generator_settings: By family.
         model_options: Of timm.
@@ -81,6 +83,7 @@ class Search:
         clock: Clock,
         *,
         maker: SampleMaker | None,
+        unlabelled: ImageDataset | None = None,
         settings: Mapping[str, Any],
         generator_settings: Mapping[str, Mapping[str, Any]] | None,
         model_options: Mapping[str, Any] | None,
@@ -98,9 +101,17 @@ class Search:
         # Both ways to ask for pretrained weights are one here: other learning rates are tried for those.
         pretrained = {"pretrained": True} if (model_options or {}).get("pretrained") else {}
         self.fixed = {"model": request.model, **settings, **pretrained}
+        self.generators: GeneratorMaker | None = None
+        if maker is None:
+            maker = self.generators = self._generators(generator_settings, device)
+        self.labelling: LabellingMaker | None = None
+        if unlabelled is not None:
+            maker = self.labelling = LabellingMaker(
+                maker, unlabelled, self.journal, seed=request.seed, device=device, model_options=model_options
+            )
         self.trials = Trials(
             data,
-            maker or self._generators(generator_settings, device),
+            maker,
             self.journal,
             clock,
             folds=request.folds,
@@ -116,6 +127,8 @@ class Search:
         run_seconds, steps = self._plan(Grid.of(counts, self.fixed).usual)
         self.fixed["steps"] = steps
         tuned = self._tune(Grid.of(counts, self.fixed), run_seconds)
+        if self.labelling:
+            self.labelling.settings = dict(tuned.settings)
         sets = class_sets(self.data.classes, counts, tuned.recalls)
         comparison = Comparison(self.trials, tuned, sets)
         race = self._unraced(comparison)
@@ -135,6 +148,7 @@ class Search:
             trials=self.journal.records,
             failures=self.trials.failures,
             effort=self._effort(),
+            unlabelled=len(self.labelling.images) if self.labelling else 0,
         )  # fmt: skip
         policy = publish(answer, self.folder, self.trials.maker, self.clock, command)
         shutil.rmtree(self.folder / "trials" / "generators", ignore_errors=True)
@@ -166,10 +180,8 @@ class Search:
         )
 
     def _effort(self) -> dict[str, float]:
-        maker = self.trials.maker
-        if not isinstance(maker, GeneratorMaker):
-            return {}
-        return {"generator_seconds": maker.seconds_each, "curation_steps": maker.curation_steps}
+        maker = self.generators
+        return {"generator_seconds": maker.seconds_each, "curation_steps": maker.curation_steps} if maker else {}
 
     def _plan(self, settings: Mapping[str, Any]) -> tuple[float, int]:
         """Return the seconds of a run, and its number of steps, from a few steps that are timed."""
@@ -185,7 +197,7 @@ class Search:
         steps = int(self.fixed.get("steps", np.clip(affordable, min(50, useful), useful)))
         run_seconds = rest + steps * step
         self.costs.note("classifier", run_seconds)
-        if self.curation and isinstance(self.trials.maker, GeneratorMaker):
+        if self.curation and self.generators:
             part = self.trials.folds[_CHOOSING_FOLD][0]
             timed = self.journal.once(  # once, so that a call that goes on curates with as many steps
                 "curation",
@@ -197,7 +209,7 @@ class Search:
             curation_steps = int(self.generator_seconds / 2 / curating.FOLDS / their_step)
             self.curation = curation_steps >= _LEAST_CURATION
             if self.curation:
-                self.trials.maker.curation_steps = min(curation_steps, 400)
+                self.generators.curation_steps = min(curation_steps, 400)
         self.say(f"each classifier takes {steps} steps, some {run_seconds:.1f} s")
         return run_seconds, steps
 
@@ -221,6 +233,7 @@ class Search:
             comparison.sets,
             ratios=self.request.ratios,
             curation=self.curation,
+            unlabelled=self.labelling is not None,
             seed=self.request.seed,
         )
 

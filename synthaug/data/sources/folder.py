@@ -105,6 +105,15 @@ def from_folder(root: Path, split: str | None) -> FolderSource:
     return FolderSource(name, root, classes, files, labels, fingerprint, problems)
 
 
+def from_loose_files(root: Path, label: str) -> FolderSource:
+    """List all files below a folder, whatever folders they are in, as images of one class."""
+    name = root.resolve().name or str(root)
+    listed = list(_files_under(root, "."))
+    files = [file.removeprefix("./") for file, *_ in listed]
+    text = "".join(f"{file}\0{size}\0{times}\n" for file, size, *times in listed).encode(errors="surrogatepass")
+    return FolderSource(name, root, [label], files, [0] * len(files), storage.digest("loose files", text), [])
+
+
 def _content(folder: Path) -> list[os.DirEntry[str]]:
     """Return the visible entries of a folder but those that tell of the others."""
     return [entry for entry in _visible(folder) if entry.name not in _ABOUT]

@@ -48,6 +48,7 @@ class Answer:
         trials: Everything that was measured.
         failures: Why trainings failed, if any did.
         effort: What went into each set of samples: ``generator_seconds`` and ``curation_steps``.
+        unlabelled: Number of images without labels.
     """
 
     data: ImageDataset
@@ -65,6 +66,7 @@ class Answer:
     trials: Sequence[Mapping[str, Any]]
     failures: Sequence[str]
     effort: Mapping[str, float]
+    unlabelled: int = 0
 
     @property
     def gain(self) -> PairedDifference | None:
@@ -137,6 +139,12 @@ class Answer:
             f"more clearly where images are few; a point of it is worth {WORTH:g} of a point, to within "
             f"{100 * WORTH_SPREAD:g} points.",
         ]
+        if self.unlabelled:
+            lines.insert(
+                1,
+                f"Beside them {self.unlabelled:,} images without labels, labelled by classifiers of those folds, with "
+                "the best settings of real images alone.",
+            )
         if epochs < 5:
             lines.append(f"{epochs:.1f} epochs are few: with more minutes the answer may differ.")
         return lines + [f"A training failed, and what it was for came last: {reason}" for reason in self.failures]
@@ -178,6 +186,7 @@ def publish(found: Answer, folder: Path, maker: SampleMaker, clock: Clock, comma
             "digest": found.data.digest,
             "classes": dict(zip(found.data.classes, found.data.class_counts.tolist(), strict=True)),
         },
+        "unlabelled": found.unlabelled,
         "raced": found.raced,
         "winner": None if winner is None else winner.to_dict(),
         "sets": dataclasses.asdict(found.sets),

@@ -7,7 +7,7 @@ from typing import Any
 
 from synthaug.evaluation.statistics import PairedDifference
 from synthaug.generators import family_class
-from synthaug.recommendation.candidates.space import Candidate, ClassSets
+from synthaug.recommendation.candidates.space import UNLABELLED, Candidate, ClassSets
 from synthaug.recommendation.measuring.confirmation import LEAST_SEEDS
 
 _FEW = 3
@@ -31,8 +31,11 @@ def what_to_do(candidate: Candidate, sets: ClassSets) -> str:
         >>> what_to_do(Candidate(ratio=1, curated=True, classes="rarest"), ClassSets(("boot", "bag"), None))
         'add 1× curated VAE samples to the two rarest classes (boot, bag)'
     """
-    kind = family_class(candidate.family).title
-    samples = f"{candidate.ratio:g}× {'curated ' if candidate.curated else ''}{kind} samples"
+    if candidate.family == UNLABELLED:
+        samples = "unlabelled images, labelled by classifiers"
+    else:
+        kind = family_class(candidate.family).title
+        samples = f"{candidate.ratio:g}× {'curated ' if candidate.curated else ''}{kind} samples"
     if candidate.conditioning == "per_class":
         samples += " (one model a class)"
     if candidate.sampling:

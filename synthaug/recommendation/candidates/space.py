@@ -21,6 +21,9 @@ ClassSet = Literal["all", "rarest", "hardest"]
 MODES: tuple[Mode, ...] = get_args(Mode)
 CLASS_SETS: tuple[ClassSet, ...] = get_args(ClassSet)
 
+UNLABELLED = "unlabelled"
+"""Family of a candidate that takes real images without labels, labelled by classifiers, in place of samples."""
+
 _WEIGHT = 0.3
 _FIRST = 0.5
 
@@ -43,7 +46,7 @@ class Candidate(Config):
     """One way of making and using samples.
 
     Attributes:
-        family: Of the generator.
+        family: Of the generator; or `UNLABELLED`.
         conditioning: Of the generator.
         sampling: Sampling setting and its value, such as ``"temperature=0.7"``; empty for the family's own.
         curated: Whether only samples that pass curation are used.
@@ -155,6 +158,7 @@ def candidates(
     *,
     ratios: Sequence[float] = RATIOS,
     curation: bool = True,
+    unlabelled: bool = False,
     seed: int = 0,
 ) -> list[Candidate]:
     """Choose that many candidates of the whole grid: the usual ones first, then others at random.
@@ -165,6 +169,7 @@ def candidates(
         sets: Classes that samples may be restricted to.
         ratios: Ratios above 0.
         curation: Whether curated samples are to be had.
+        unlabelled: Whether there are images without labels, which gain more than samples where there are some.
         seed: Of the choice.
     """
     offered = [ratio for ratio in ratios if ratio > 0]
@@ -192,8 +197,11 @@ def candidates(
         {"mode": "replace", "ratio": min(offered), "sampling": "narrow"},
         {"mode": "add", "ratio": max(offered), "classes": some},
     ]
-    # The kinds of generators take turns, until each has had every usual setting.
+    modes: tuple[Mode, ...] = ("replace", "mix")
     chosen = []
+    if unlabelled:
+        chosen = [Candidate(UNLABELLED, ratio=one, mode=mode) for mode in modes]
+    # The kinds of generators take turns, until each has had every usual setting.
     for turn, (position, settings) in itertools.product(range(len(arms)), enumerate(usual)):
         arm = arms[(position + turn) % len(arms)]
         if settings.get("sampling"):
@@ -211,5 +219,7 @@ def candidates(
                 sets.available,
             )
         ]
+        if unlabelled:
+            grid += [Candidate(UNLABELLED, ratio=ratio, mode=mode) for ratio in offered for mode in modes]
         chosen += [grid[position] for position in np.random.default_rng([seed, 0x5ACE]).permutation(len(grid))]
     return list(dict.fromkeys(chosen))[:number]
