@@ -131,8 +131,7 @@ def _generator(task: Task, plan: Plan, places: Places) -> dict[str, Any]:
     start = time.process_time()
     subset, beside = _subset(task, plan, places), _beside(task, places)
     if beside is not None:
-        images = np.concatenate([subset.images, beside.images])
-        subset = ImageDataset.from_arrays(images, np.concatenate([subset.labels, beside.labels]), subset.classes)
+        subset = subset.joined(beside.images, beside.labels)
     generator = synthaug.fit(
         subset, seed=task["seed"], out=product(task, places), overwrite=True, progress=False, **task["generator"]
     )

@@ -15,7 +15,7 @@ from PIL import Image
 from synthaug import storage
 from synthaug.data import cache, splits
 from synthaug.data.sources.base import Problem
-from synthaug.errors import ConfigError, LabelError
+from synthaug.errors import ConfigError, DataError, LabelError
 from synthaug.labels import ClassKey, check_labels, class_index
 
 
@@ -216,6 +216,28 @@ class ImageDataset:
             indices=self._rows(indices),
             kept=self._kept,
         )
+
+    def joined(self, images: Any, labels: Any) -> ImageDataset:
+        """Return a dataset, in memory, of these images and then others of the same shape and classes.
+
+        Args:
+            images: uint8 (n, H, W, C).
+            labels: Their labels, integers (n,).
+
+        Raises:
+            DataError: If the images are of another type or shape.
+            LabelError: If a label is out of range, or the numbers of images and labels differ.
+
+        Example:
+            >>> digits = ImageDataset.load("digits")
+            >>> digits.joined(digits.images[:3], [0, 1, 2])
+            ImageDataset('digits', 1800 images, 1×8×8, 10 classes)
+        """
+        others = ImageDataset.from_arrays(images, labels, self.classes)
+        if others.image_shape != self.image_shape:
+            raise DataError(f"expected images of shape {self.image_shape} (C, H, W), but got {others.image_shape}.")
+        pixels = np.concatenate([self.images, others.images])
+        return ImageDataset.from_arrays(pixels, np.concatenate([self.labels, others.labels]), self.classes, self.name)
 
     def only(self, *classes: ClassKey) -> ImageDataset:
         """Return the images of some classes, by name or label, which become classes 0, 1, … in that order.

@@ -22,7 +22,7 @@ def test_labels_are_found_and_the_likelier_ones_more_often(digits):
     right = found.labels == others.labels
     assert found.labels.dtype == np.int64
     assert right.mean() > 0.9
-    assert (0.5 <= found.probabilities).all()
+    assert (found.probabilities >= 0.5).all()
     assert (found.probabilities <= 1 + 1e-6).all()
     surer = found.probabilities >= np.median(found.probabilities)
     assert right[surer].mean() >= right[~surer].mean()

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from synthaug import ImageDataset
-from synthaug.errors import LabelError
+from synthaug.errors import DataError, LabelError
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 4, 5, 3), dtype=np.uint8)
 
@@ -73,3 +73,19 @@ def test_data_loader_workers_share_the_memory_map(class_folders: Path) -> None:
 
 def test_shows_what_it_is(data: ImageDataset) -> None:
     assert repr(data) == "ImageDataset('six', 6 images, 3×4×5, 3 classes)"
+
+
+def test_joining_appends_images_of_the_same_shape_and_classes():
+    digits = ImageDataset.load("digits")
+    few, more = digits.few_shot(3, seed=0), digits.subset([5, 6])
+    both = few.joined(more.images, more.labels)
+    np.testing.assert_array_equal(both.images, np.concatenate([few.images, more.images]))
+    np.testing.assert_array_equal(both.labels, np.concatenate([few.labels, more.labels]))
+    assert both.classes == digits.classes
+    assert both.digest != few.digest
+    with pytest.raises(DataError, match="expected images of shape"):
+        few.joined(np.zeros((1, 9, 8, 1), np.uint8), [0])
+    with pytest.raises(LabelError):
+        few.joined(more.images, [0, 10])
+    with pytest.raises(LabelError):
+        few.joined(more.images, [0])

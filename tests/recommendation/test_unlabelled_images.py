@@ -8,7 +8,7 @@ from synthaug.data import ImageDataset
 from synthaug.errors import DivergenceError, OutputExistsError
 from synthaug.recommendation import RecommendedPolicy, recommend
 from synthaug.recommendation.candidates import labelling
-from synthaug.recommendation.candidates.space import UNLABELLED, Arm, Candidate, ClassSets, candidates
+from synthaug.recommendation.candidates.space import RATIOS, UNLABELLED, Arm, Candidate, ClassSets, candidates
 from synthaug.storage import read_json
 
 MINUTES = 203 / 60
@@ -55,6 +55,31 @@ def test_whoever_labels_has_not_seen_the_fold_that_validates(few, noise, held_ba
     assert set(learnt_from[:-1]) <= parts
     assert learnt_from[-1] == few.digest  # the bank that is published
     assert len(set(learnt_from)) == len(learnt_from)  # each once
+
+
+def test_generators_learn_from_them_too_and_give_as_many_samples_as_without(
+    few, oracle, held_back, world, labelled_by, tmp_path, monkeypatch
+):
+    learnt_from, real_bank = [], oracle.bank
+
+    def bank(part, candidate, class_names):
+        learnt_from.append(part)
+        made = real_bank(part, candidate, class_names)
+        sizes.add((candidate.ratio, len(made)))
+        return made
+
+    sizes: set[tuple[float, int]] = set()
+    monkeypatch.setattr(oracle, "bank", bank)
+    ask(few, world, oracle, tmp_path / "advice", unlabelled=held_back)
+    folds = few.folds(3, seed=0)
+    assert learnt_from
+    for part in learnt_from:
+        own = part.images[: len(part) - len(held_back)]
+        np.testing.assert_array_equal(part.images[len(own) :], held_back.images)
+        assert any(np.array_equal(own, each.images) for each in (few, *(each for each, _ in folds)))
+    own = len(folds[0][0])
+    for ratio, size in sizes:  # ratios are of the labelled images
+        assert min(abs(size / (offered * own) - 1) for offered in RATIOS) < 0.1, ratio
 
 
 def test_a_killed_search_labels_nothing_twice(few, noise, held_back, world, labelled_by, tmp_path):

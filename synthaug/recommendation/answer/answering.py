@@ -143,7 +143,7 @@ class Answer:
             lines.insert(
                 1,
                 f"Beside them {self.unlabelled:,} images without labels, labelled by classifiers of those folds, with "
-                "the best settings of real images alone.",
+                "the best settings of real images alone; generators learn from them too.",
             )
         if epochs < 5:
             lines.append(f"{epochs:.1f} epochs are few: with more minutes the answer may differ.")

@@ -1,4 +1,4 @@
-"""Real images without labels in place of samples: classifiers of the training part label them, which is journaled."""
+"""Images without labels: classifiers of a training part label them; they replace samples, and teach generators."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from synthaug.classifiers.labelling import pseudo_labels
 from synthaug.data import ImageDataset
@@ -17,10 +18,11 @@ from synthaug.recommendation.candidates.space import UNLABELLED, Candidate
 from synthaug.sampling import SampleBank
 
 CLASSIFIERS = 3
+_KEPT_PARTS = 4
 
 
 class LabellingMaker:
-    """Hands out unlabelled images, and leaves samples to another maker.
+    """Hands out unlabelled images, and has another maker's generators learn from them as well.
 
     Args:
         samples: Makes all other candidates' samples.
@@ -47,15 +49,16 @@ class LabellingMaker:
         self.samples, self.images, self.journal = samples, images, journal
         self.seed, self.device, self.model_options = seed, device, model_options
         self.settings: dict[str, Any] = {}
+        self._parts: dict[str, ImageDataset] = {}
 
     def seconds(self, part: ImageDataset, candidate: Candidate) -> float:
         """Return how long `bank` will take, as far as is known."""
-        if candidate.family != UNLABELLED:
-            return self.samples.seconds(part, candidate)
-        if self.journal.done("labels", self._task(part)):
-            return 0.0
         costs = self.journal.costs
-        return costs.expected("labels", CLASSIFIERS * costs.expected("classifier"))
+        if not self.journal.done("labels", self._task(part)):
+            labels = costs.expected("labels", CLASSIFIERS * costs.expected("classifier"))
+            # Of a part that is not labelled yet nothing else can be known either.
+            return labels + (0.0 if candidate.family == UNLABELLED else self.samples.seconds(part, candidate))
+        return 0.0 if candidate.family == UNLABELLED else self.samples.seconds(self._joined(part), candidate)
 
     def bank(self, part: ImageDataset, candidate: Candidate, class_names: tuple[str, ...] | None) -> SampleBank:
         """Return all unlabelled images with the labels that classifiers of ``part`` find, or samples.
@@ -64,18 +67,34 @@ class LabellingMaker:
             DivergenceError: If a training fails.
         """
         if candidate.family != UNLABELLED:
-            return self.samples.bank(part, candidate, class_names)
-        found = self.journal.once("labels", self._task(part), lambda: self._label(part), "labels")
-        if found["error"]:
-            raise DivergenceError(f"labels of the unlabelled images: {found['error']}")
-        labels = np.frombuffer(bytes.fromhex(found["labels"]), "<u2").astype(np.int64)
+            joined = self._joined(part)
+            # As many samples for each image of the part: those without labels do not count.
+            fewer = candidate.replace(ratio=candidate.ratio * len(part) / len(joined))
+            return self.samples.bank(joined, fewer, class_names)
         provenance = {"family": UNLABELLED, "labelled_by": self.settings, "images": self.images.digest}
-        return SampleBank.from_arrays(self.images.images, labels, part.classes, provenance=provenance)
+        return SampleBank.from_arrays(self.images.images, self._labels(part), part.classes, provenance=provenance)
 
     def publish(self, data: ImageDataset, candidate: Candidate, folder: Path) -> None:
         """Write the generator of the candidate, if it has one."""
         if candidate.family != UNLABELLED:
-            self.samples.publish(data, candidate, folder)
+            self.samples.publish(self._joined(data), candidate, folder)
+
+    def _joined(self, part: ImageDataset) -> ImageDataset:
+        """Return a part with the images that its classifiers labelled; the part alone where that failed."""
+        if part.digest not in self._parts:
+            if len(self._parts) >= _KEPT_PARTS:
+                self._parts.pop(next(iter(self._parts)))
+            try:
+                self._parts[part.digest] = part.joined(self.images.images, self._labels(part))
+            except DivergenceError:
+                self._parts[part.digest] = part
+        return self._parts[part.digest]
+
+    def _labels(self, part: ImageDataset) -> NDArray[np.int64]:
+        found = self.journal.once("labels", self._task(part), lambda: self._label(part), "labels")
+        if found["error"]:
+            raise DivergenceError(f"labels of the unlabelled images: {found['error']}")
+        return np.frombuffer(bytes.fromhex(found["labels"]), "<u2").astype(np.int64)
 
     def _task(self, part: ImageDataset) -> Task:
         settings = {name: self.settings[name] for name in sorted(self.settings)}
