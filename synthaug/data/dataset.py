@@ -225,8 +225,9 @@ class ImageDataset:
             labels: Their labels, integers (n,).
 
         Raises:
-            DataError: If the images are of another type or shape.
-            LabelError: If a label is out of range, or the numbers of images and labels differ.
+            DataError: If the images are of another type or shape, there are none, or the numbers of images and labels
+                differ.
+            LabelError: If a label is out of range.
 
         Example:
             >>> digits = ImageDataset.load("digits")

@@ -87,5 +87,5 @@ def test_joining_appends_images_of_the_same_shape_and_classes():
         few.joined(np.zeros((1, 9, 8, 1), np.uint8), [0])
     with pytest.raises(LabelError):
         few.joined(more.images, [0, 10])
-    with pytest.raises(LabelError):
+    with pytest.raises(DataError, match="2 images and 1 labels"):
         few.joined(more.images, [0])
