@@ -114,37 +114,37 @@ class _Run:
     def banks(self, choices: dict[tuple[str, str], dict[str, Any]]) -> dict[tuple[str, str, int], Task]:
         """Train generators and make the banks that the arms want; those that need no generator are made first."""
         recipes = {name: self.plan.banks[name] for name in self.plan.bank_names()}
+        plain = {name: recipe for name, recipe in recipes.items() if "generator" not in recipe}
+        drawn = {name: recipe for name, recipe in recipes.items() if "generator" in recipe}
+        places = list(itertools.product(self.plan.regimes, self.seeds))
         banks: dict[tuple[str, str, int], Task] = {}
-        generators: dict[tuple[str, str, int], Task] = {}
+        for regime, seed in places:
+            for name, recipe in plain.items():
+                whole = self._recipe(recipe, choices, regime)
+                task = {"kind": "bank", **self.about(regime, seed), "recipe": whole, "generator": None}
+                banks[regime, name, seed] = task
+        self.perform([*banks.values()])
 
         def beside(settings: dict[str, Any], regime: str, seed: int) -> Task:
             return {"beside": task_key(banks[regime, settings["beside"], seed])} if "beside" in settings else {}
 
-        def make(some: dict[str, dict[str, Any]]) -> None:
-            for regime, seed, (name, recipe) in itertools.product(self.plan.regimes, self.seeds, some.items()):
-                trained = generators.get((regime, recipe.get("generator", ""), seed))
-                banks[regime, name, seed] = {
-                    "kind": "bank",
-                    **self.about(regime, seed),
-                    "recipe": self._recipe(recipe, choices, regime),
-                    "generator": None if trained is None else task_key(trained),
-                    **beside(recipe, regime, seed),
-                }
-            self.perform([banks[regime, name, seed] for regime, name, seed in banks if name in some])
-
-        make({name: recipe for name, recipe in recipes.items() if "generator" not in recipe})
-        names = dict.fromkeys(recipe["generator"] for recipe in recipes.values() if "generator" in recipe)
-        for regime, seed, name in itertools.product(self.plan.regimes, self.seeds, names):
-            settings = self.plan.generators[name]
-            generators[regime, name, seed] = {
-                "kind": "generator",
-                **self.about(regime, seed),
-                "generator": {key: value for key, value in settings.items() if key != "beside"},
-                **beside(settings, regime, seed),
-            }
+        generators: dict[tuple[str, str, int], Task] = {}
+        for regime, seed in places:
+            for name in dict.fromkeys(recipe["generator"] for recipe in drawn.values()):
+                settings = self.plan.generators[name]
+                task = {"kind": "generator", **self.about(regime, seed), **beside(settings, regime, seed)}
+                task["generator"] = {key: value for key, value in settings.items() if key != "beside"}
+                generators[regime, name, seed] = task
         self.perform([*generators.values()])
-        make({name: recipe for name, recipe in recipes.items() if "generator" in recipe})
-        return banks
+        samples: dict[tuple[str, str, int], Task] = {}
+        for regime, seed in places:
+            for name, recipe in drawn.items():
+                task = {"kind": "bank", **self.about(regime, seed), "recipe": recipe, **beside(recipe, regime, seed)}
+                samples[regime, name, seed] = task | {
+                    "generator": task_key(generators[regime, recipe["generator"], seed])
+                }
+        self.perform([*samples.values()])
+        return banks | samples
 
     def _recipe(
         self, recipe: dict[str, Any], choices: dict[tuple[str, str], dict[str, Any]], regime: str
