@@ -28,9 +28,9 @@ from typing import Any
 import numpy as np
 
 import synthaug
+from benchmarks.downstream.regimes import others
 from synthaug.classifiers.labelling import pseudo_labels
 from synthaug.data import ImageDataset
-from synthaug.data.overlap import among
 from synthaug.errors import ConfigError
 from synthaug.sampling import SampleBank
 
@@ -134,9 +134,7 @@ def _unlabelled(
     train: ImageDataset, subset: ImageDataset, number: int, settings: Mapping[str, Any], seed: int
 ) -> SampleBank:
     """Label other training images, their own labels unseen, by classifiers of the subset."""
-    order = np.random.default_rng(seed).permutation(len(train))[: number + len(subset)]
-    others = train.subset(order)
-    images = others.take(np.flatnonzero(~among(others, subset))[:number])
+    images = others(train, subset, number, seed).images
     labels = pseudo_labels(subset, images, seed=seed, **settings).labels
     return SampleBank.from_arrays(images, labels, subset.classes)
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 
+import numpy as np
+
 from synthaug.data import ImageDataset
+from synthaug.data.overlap import among
 from synthaug.errors import ConfigError
 
 
@@ -46,3 +49,10 @@ class Regime:
         if self.kind == "long-tail":
             return train.long_tail(imbalance=self.imbalance, seed=seed, head=self.head, order="shuffled")
         return train
+
+
+def others(train: ImageDataset, subset: ImageDataset, number: int, seed: int) -> ImageDataset:
+    """Return up to so many images of the training split that a subset does not have, in random order."""
+    order = np.random.default_rng(seed).permutation(len(train))[: number + len(subset)]
+    chosen = train.subset(order)
+    return chosen.subset(np.flatnonzero(~among(chosen, subset))[:number])

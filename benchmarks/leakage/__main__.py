@@ -21,11 +21,11 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks.downstream.plan import Plan, Regime
+from benchmarks.downstream.regimes import others
 from benchmarks.downstream.tasks import Places, about_subset, load_splits, perform, product
 from synthaug.augmentation import Augmentation
 from synthaug.classifiers import Classifier, fit_classifier
 from synthaug.data import ImageDataset
-from synthaug.data.overlap import among
 from synthaug.evaluation import describe_command, describe_environment, paired_difference
 from synthaug.sampling.generating import load_generator
 from synthaug.storage import write_json
@@ -73,8 +73,7 @@ def measure(plan: Plan, families: list[str], seed: int, work: Path, steps: int |
     regime = plan.regimes[0]
     subset = Regime.parse(regime).subset(train, seed)
     about = about_subset(plan, regime, seed, subset)
-    others = without(train, subset, seed)
-    detect, reals = detector(others, seed, steps)
+    detect, reals = detector(others(train, subset, 2 * OTHERS, seed).images, seed, steps)
     found: dict[str, Any] = {"real": reals}
     for family in families:
         found[family] = {}
@@ -87,13 +86,6 @@ def measure(plan: Plan, families: list[str], seed: int, work: Path, steps: int |
             samples = generator.sample(dict.fromkeys(subset.classes, share), seed=seed)
             found[family][kind] = share_augmented(detect, samples.permute(0, 2, 3, 1).numpy())
     return about | {"shares": found}
-
-
-def without(train: ImageDataset, subset: ImageDataset, seed: int) -> NDArray[np.uint8]:
-    """Return images of the training split that the subset does not have, in random order."""
-    order = np.random.default_rng(seed).permutation(len(train))[: 2 * OTHERS + len(subset)]
-    chosen = train.subset(order)
-    return chosen.take(np.flatnonzero(~among(chosen, subset))[: 2 * OTHERS])
 
 
 def detector(images: NDArray[np.uint8], seed: int, steps: int | None) -> tuple[Classifier, dict[str, float]]:

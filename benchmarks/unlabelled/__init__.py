@@ -1,0 +1,1 @@
+"""What `recommend` makes of images without labels."""

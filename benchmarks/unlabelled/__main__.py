@@ -1,0 +1,101 @@
+"""``python -m benchmarks.unlabelled``: what does `recommend` make of images without labels, and is it right?
+
+A subset of each plan's first regime is drawn, and so many other training images, whose labels are left aside.
+`recommend` is asked twice, with and without these; then classifiers with what it recommends, and without anything, read
+test. Finished recommendations are kept.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.downstream.plan import Plan, Regime
+from benchmarks.downstream.regimes import others
+from benchmarks.downstream.tasks import Places, about_subset, load_splits
+from synthaug.classifiers import train_classifier
+from synthaug.data import ImageDataset
+from synthaug.evaluation import describe_command, describe_environment, paired_difference
+from synthaug.recommendation import recommend
+from synthaug.storage import read_json, write_json
+
+PLANS = Path(__file__).parents[1] / "downstream" / "plans"
+NAMES = ("fashion_mnist_few_shot", "cifar10")
+SEED, NUMBER = 2, 2000
+TEST_SEED = 77_000
+"""Classifier seeds from here on read test; no seed of a recommendation is that high."""
+
+
+def main(words: list[str] | None = None) -> None:
+    """Ask, measure, print the table and write the JSON."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.unlabelled", description=__doc__)
+    parser.add_argument("plans", nargs="*", metavar="PLAN", help="of the downstream benchmark; two if left out")
+    parser.add_argument("--data", type=Path, default=None, help="folder with the datasets that the plans name")
+    parser.add_argument("--work", type=Path, default=Path("runs/unlabelled"), help="keeps recommendations")
+    parser.add_argument("--minutes", type=float, default=16.0, help="of each recommendation")
+    parser.add_argument("--number", type=int, default=NUMBER, help="of images without labels")
+    parser.add_argument("--test-seeds", type=int, default=6, help="classifiers that each value is the mean of")
+    parser.add_argument("--with-them-alone", action="store_true", help="do not ask without them")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/unlabelled.json"))
+    options = parser.parse_args(words)
+    rows: list[dict[str, Any]] = []
+    for name in options.plans or NAMES:
+        plan = Plan.read(PLANS / f"{name}.yaml").located(options.data)
+        for number in (options.number,) if options.with_them_alone else (options.number, 0):
+            rows.append(measure(plan, number, options.minutes, options.test_seeds, options.work))
+            write_json(options.out, {"rows": rows, "command": describe_command("python"), **describe_environment()})
+    _print(rows)
+
+
+def measure(plan: Plan, number: int, minutes: float, test_seeds: int, work: Path) -> dict[str, Any]:
+    """Ask for a recommendation with so many images without labels, and read test with it and without anything."""
+    train, test = load_splits(plan, Places(work, work / "runs"))
+    regime = plan.regimes[0]
+    subset = Regime.parse(regime).subset(train, SEED)
+    pool = others(train, subset, number, SEED).images if number else None
+    out = work / f"{plan.name}-{number}"
+    policy = recommend(
+        subset, "test_resnet", minutes, out=out, unlabelled=pool, input_size=32, seed=SEED, confidence=0.8
+    )
+    real = _test(subset, test, test_seeds, policy.classifier)
+    samples = {"bank": policy.bank, "policy": policy.policy}
+    with_them = _test(subset, test, test_seeds, policy.classifier | samples) if policy.recommended else real
+    gain = paired_difference(with_them, real)
+    advice = read_json(out / "recommendation.json")
+    return about_subset(plan, regime, SEED, subset) | {
+        "unlabelled": 0 if pool is None else len(pool),
+        "minutes": minutes,
+        "recommended": policy.recommended,
+        "words": policy.words,
+        "winner": advice["winner"],
+        "expected": None if policy.gain is None else policy.gain.to_dict(),
+        "race": [{"words": one["words"], "differences": one["differences"]} for one in advice["race"]],
+        "test": {"real": real, "recommended": with_them, "gain": gain.to_dict()},
+    }
+
+
+def _test(subset: ImageDataset, test: ImageDataset, seeds: int, arguments: dict[str, Any]) -> list[float]:
+    """Return balanced accuracy on test, one a classifier."""
+    return [
+        train_classifier(subset, test, seed=TEST_SEED + number, **arguments).balanced_accuracy
+        for number in range(seeds)
+    ]
+
+
+def _print(rows: list[dict[str, Any]]) -> None:
+    columns = ("dataset", "regime", "unlabelled", "answer", "real alone", "recommended", "gain on test")
+    table = Table(*columns, title="balanced accuracy, %", title_justify="left")
+    for row in rows:
+        real, with_them = (100 * float(np.mean(row["test"][side])) for side in ("real", "recommended"))
+        shown = (f"{real:.1f}", f"{with_them:.1f}", f"{with_them - real:+.1f}")
+        table.add_row(row["dataset"], row["regime"], str(row["unlabelled"]), row["words"], *shown)
+    Console(soft_wrap=True).print(table)
+
+
+if __name__ == "__main__":
+    main()
