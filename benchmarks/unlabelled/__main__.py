@@ -1,8 +1,9 @@
 """``python -m benchmarks.unlabelled``: what does `recommend` make of images without labels, and is it right?
 
 A subset of each plan's first regime is drawn, and so many other training images, whose labels are left aside.
-`recommend` is asked twice, with and without these; then classifiers with what it recommends, and without anything, read
-test. Finished recommendations are kept.
+`recommend` is asked twice, with and without these; then classifiers read test, without anything and with what it
+recommends, or with the images without labels where they won and it says no all the same. Finished recommendations are
+kept.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ from rich.table import Table
 from benchmarks.downstream.plan import Plan, Regime
 from benchmarks.downstream.regimes import others
 from benchmarks.downstream.tasks import Places, about_subset, load_splits
-from synthaug.classifiers import train_classifier
+from synthaug.classifiers import pseudo_labels, train_classifier
 from synthaug.data import ImageDataset
 from synthaug.evaluation import describe_command, describe_environment, paired_difference
-from synthaug.recommendation import recommend
+from synthaug.recommendation import Candidate, recommend
+from synthaug.recommendation.candidates.space import UNLABELLED
+from synthaug.sampling import SampleBank
 from synthaug.storage import read_json, write_json
 
 PLANS = Path(__file__).parents[1] / "downstream" / "plans"
@@ -48,12 +51,12 @@ def main(words: list[str] | None = None) -> None:
         plan = Plan.read(PLANS / f"{name}.yaml").located(options.data)
         for number in (options.number,) if options.with_them_alone else (options.number, 0):
             rows.append(measure(plan, number, options.minutes, options.test_seeds, options.work))
-            write_json(options.out, {"rows": rows, "command": describe_command("python"), **describe_environment()})
+            write_json(options.out, {"rows": rows, "command": describe_command("python", "-m", "benchmarks.unlabelled"), **describe_environment()})
     _print(rows)
 
 
 def measure(plan: Plan, number: int, minutes: float, test_seeds: int, work: Path) -> dict[str, Any]:
-    """Ask for a recommendation with so many images without labels, and read test with it and without anything."""
+    """Ask for a recommendation with so many images without labels, and read test with its winner and without."""
     train, test = load_splits(plan, Places(work, work / "runs"))
     regime = plan.regimes[0]
     subset = Regime.parse(regime).subset(train, SEED)
@@ -63,10 +66,16 @@ def measure(plan: Plan, number: int, minutes: float, test_seeds: int, work: Path
         subset, "test_resnet", minutes, out=out, unlabelled=pool, input_size=32, seed=SEED, confidence=0.8
     )
     real = _test(subset, test, test_seeds, policy.classifier)
-    samples = {"bank": policy.bank, "policy": policy.policy}
-    with_them = _test(subset, test, test_seeds, policy.classifier | samples) if policy.recommended else real
-    gain = paired_difference(with_them, real)
     advice = read_json(out / "recommendation.json")
+    way: dict[str, Any] | None = None
+    if policy.recommended:
+        way = {"bank": policy.bank, "policy": policy.policy}
+    elif pool is not None and advice["winner"] and advice["winner"]["family"] == UNLABELLED:
+        labels = pseudo_labels(subset, pool, seed=SEED, **policy.classifier).labels
+        bank = SampleBank.from_arrays(pool, labels, subset.classes)
+        way = {"bank": bank, "policy": Candidate.from_dict(advice["winner"]).policy()}
+    with_them = real if way is None else _test(subset, test, test_seeds, policy.classifier | way)
+    gain = paired_difference(with_them, real)
     return about_subset(plan, regime, SEED, subset) | {
         "unlabelled": 0 if pool is None else len(pool),
         "minutes": minutes,
@@ -75,7 +84,7 @@ def measure(plan: Plan, number: int, minutes: float, test_seeds: int, work: Path
         "winner": advice["winner"],
         "expected": None if policy.gain is None else policy.gain.to_dict(),
         "race": [{"words": one["words"], "differences": one["differences"]} for one in advice["race"]],
-        "test": {"real": real, "recommended": with_them, "gain": gain.to_dict()},
+        "test": {"real": real, "winner": with_them, "gain": gain.to_dict()},
     }
 
 
@@ -88,10 +97,10 @@ def _test(subset: ImageDataset, test: ImageDataset, seeds: int, arguments: dict[
 
 
 def _print(rows: list[dict[str, Any]]) -> None:
-    columns = ("dataset", "regime", "unlabelled", "answer", "real alone", "recommended", "gain on test")
+    columns = ("dataset", "regime", "unlabelled", "answer", "real alone", "winner", "gain on test")
     table = Table(*columns, title="balanced accuracy, %", title_justify="left")
     for row in rows:
-        real, with_them = (100 * float(np.mean(row["test"][side])) for side in ("real", "recommended"))
+        real, with_them = (100 * float(np.mean(row["test"][side])) for side in ("real", "winner"))
         shown = (f"{real:.1f}", f"{with_them:.1f}", f"{with_them - real:+.1f}")
         table.add_row(row["dataset"], row["regime"], str(row["unlabelled"]), row["words"], *shown)
     Console(soft_wrap=True).print(table)

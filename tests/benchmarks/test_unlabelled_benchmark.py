@@ -43,8 +43,8 @@ def test_asks_with_and_without_them_and_reads_test_for_both(tmp_path, monkeypatc
     rows = read_json(out)["rows"]
     assert [row["unlabelled"] for row in rows] == [30, 0]
     assert [row["recommended"] for row in rows] == [True, False]
-    assert len(rows[0]["test"]["recommended"]) == 2
-    assert rows[1]["test"]["recommended"] == rows[1]["test"]["real"]
+    assert len(rows[0]["test"]["winner"]) == 2
+    assert rows[1]["test"]["winner"] == rows[1]["test"]["real"]
     assert rows[1]["test"]["gain"]["mean"] == 0
     assert pools[1] is None
     known = {image.tobytes() for image in subsets[0].images}
