@@ -51,7 +51,8 @@ def main(words: list[str] | None = None) -> None:
         plan = Plan.read(PLANS / f"{name}.yaml").located(options.data)
         for number in (options.number,) if options.with_them_alone else (options.number, 0):
             rows.append(measure(plan, number, options.minutes, options.test_seeds, options.work))
-            write_json(options.out, {"rows": rows, "command": describe_command("python", "-m", "benchmarks.unlabelled"), **describe_environment()})
+            command = describe_command("python", "-m", "benchmarks.unlabelled")
+            write_json(options.out, {"rows": rows, "command": command, **describe_environment()})
     _print(rows)
 
 

@@ -232,7 +232,7 @@ class ImageDataset:
         Example:
             >>> digits = ImageDataset.load("digits")
             >>> digits.joined(digits.images[:3], [0, 1, 2])
-            ImageDataset('digits', 1800 images, 1×8×8, 10 classes)
+            ImageDataset('digits', 1,800 images, 1×8×8, 10 classes)
         """
         others = ImageDataset.from_arrays(images, labels, self.classes)
         if others.image_shape != self.image_shape:

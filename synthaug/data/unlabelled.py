@@ -42,9 +42,9 @@ def load_unlabelled(
         DataWarning: If files cannot be used, or images are left out because they are labelled already.
 
     Example:
-        >>> digits = ImageDataset.load("digits")
-        >>> load_unlabelled(digits, digits.few_shot(per_class=10)).class_counts.tolist()
-        [1697]
+        >>> few, others = ImageDataset.load("digits").split(0.1)
+        >>> load_unlabelled(others, few).class_counts.tolist()
+        [1617]
     """
     channels, *sides = labelled.image_shape
     if hasattr(source, "dtype"):
