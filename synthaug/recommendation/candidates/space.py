@@ -169,7 +169,7 @@ def candidates(
         sets: Classes that samples may be restricted to.
         ratios: Ratios above 0.
         curation: Whether curated samples are to be had.
-        unlabelled: Whether there are images without labels, which gain more than samples where there are some.
+        unlabelled: Whether there are images without labels. Beside few labelled ones they gained more than samples.
         seed: Of the choice.
     """
     offered = [ratio for ratio in ratios if ratio > 0]
