@@ -81,6 +81,10 @@ def make_bank(
         train: The training split, where unlabelled images are drawn from.
         beside: Its images are added.
     """
+    if beside is not None:
+        with tempfile.TemporaryDirectory() as folder:
+            samples = make_bank(recipe, subset, generator, Path(folder) / "samples", seed, train=train)
+            return _joined(samples, beside).save(out, overwrite=True)
     kind, per_class = recipe_kind(recipe), int(recipe.get("per_class", PER_CLASS))
     if kind == "real":
         return _itself(subset, per_class, seed).save(out, overwrite=True)
@@ -117,17 +121,13 @@ def make_bank(
             budget=float(recipe.get("budget", 4.0)), seed=seed, out=out, overwrite=True, progress=False,
         )  # fmt: skip
         return bank if isinstance(bank, SampleBank) else SampleBank.open(bank)
-    if beside is not None:
-        return _joined(generator, per_class, beside, seed).save(out, overwrite=True)
     return synthaug.generate(generator, per_class=per_class, seed=seed, out=out, overwrite=True, progress=False)
 
 
-def _joined(generator: synthaug.Generator, per_class: int, beside: SampleBank, seed: int) -> SampleBank:
-    """Draw samples and put a bank's images beside them."""
-    with tempfile.TemporaryDirectory() as folder:
-        samples = synthaug.generate(generator, per_class=per_class, seed=seed, out=Path(folder) / "b", progress=False)
-        images = np.concatenate([samples.images, beside.images])
-        return SampleBank.from_arrays(images, np.concatenate([samples.labels, beside.labels]), beside.classes)
+def _joined(samples: SampleBank, beside: SampleBank) -> SampleBank:
+    """Put a bank's images beside samples."""
+    images = np.concatenate([samples.images, beside.images])
+    return SampleBank.from_arrays(images, np.concatenate([samples.labels, beside.labels]), beside.classes)
 
 
 def _unlabelled(

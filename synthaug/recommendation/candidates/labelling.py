@@ -97,8 +97,7 @@ class LabellingMaker:
         return np.frombuffer(bytes.fromhex(found["labels"]), "<u2").astype(np.int64)
 
     def _task(self, part: ImageDataset) -> Task:
-        settings = {name: self.settings[name] for name in sorted(self.settings)}
-        return {"data": part.digest, "images": self.images.digest, "seed": self.seed, "settings": settings}
+        return {"data": part.digest, "images": self.images.digest, "seed": self.seed, "settings": self.settings}
 
     def _label(self, part: ImageDataset) -> dict[str, Any]:
         try:
