@@ -122,11 +122,10 @@ class Feed:
                 f"but got {tuple(bank.image_shape)}. Load the data at the size the generator was trained on."
             )
         labels = np.asarray(bank.labels, dtype=np.int64)
-        ours = match_labels(labels, bank.classes, self._train.classes)
         self._pool = self.policy.pool(labels, len(self._train), bank.classes)
         weights = getattr(bank, "weights", np.ones(len(labels), dtype=np.float32))
         self._weights = np.asarray(weights, dtype=np.float32)[self._pool]
-        self._pool_labels = ours[self._pool]
+        self._pool_labels = match_labels(labels[self._pool], bank.classes, self._train.classes)
         if not len(self._pool) and len(labels) and self.policy.ratio != 0:
             warnings.warn(
                 f"of the bank's {len(labels)} samples the policy leaves none (ratio {self.policy.ratio}, classes "

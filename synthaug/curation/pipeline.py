@@ -157,6 +157,8 @@ class FittedCuration:
             judgement: What the others said.
             wanted: Number of each class, (K,); `None` keeps each selection's share.
         """
+        if wanted is not None:  # what one selection can never keep shall not fill the places that another gives
+            judgement = self._without_what_no_selection_can_keep(judgement)
         later = self.curation.share
         for number, (filter_, fitted) in enumerate(zip(self.curation.filters, self._fitted, strict=True)):
             if isinstance(filter_, Selection) and isinstance(fitted, FittedSelection):
@@ -168,6 +170,13 @@ class FittedCuration:
                 else:
                     numbers = np.ceil(wanted / later - 1e-9).astype(np.int64)
                 judgement = judgement.after(number, fitted.choose(alive, numbers), None)
+        return judgement
+
+    def _without_what_no_selection_can_keep(self, judgement: Judgement) -> Judgement:
+        for number, fitted in enumerate(self._fitted):
+            if isinstance(fitted, FittedSelection) and not fitted.able(judgement.alive).all():
+                all_of_them = np.bincount(judgement.alive.labels, minlength=len(self.reference.classes))
+                judgement = judgement.after(number, fitted.choose(judgement.alive, all_of_them), None)
         return judgement
 
     @property

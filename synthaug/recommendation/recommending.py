@@ -130,21 +130,20 @@ def recommend(
         >>> policy.words, policy.gain  # doctest: +SKIP
     """
     clock = Clock(60 * minutes, now)  # reading the data counts too
-    dataset = (
-        data if isinstance(data, ImageDataset) else ImageDataset.load(data, image_size, channels=channels, split=split)
-    )
+    dataset = ImageDataset.load(data, image_size, channels=channels, split=split)
+    ratios = tuple(float(ratio) for ratio in ratios)
     _check(dataset, minutes, ratios, folds, confidence, metric)
     chosen = tuple(families) if families is not None else _usual_families(minutes)
     for family in chosen:
         _check_installed(family)
     checked = ClassifierConfig.from_dict({"model": model, **settings}).to_dict()  # NumPy's numbers become Python's
-    settings = {name: checked[name] for name in settings}
+    settings = {name: checked[name] for name in settings if checked[name] is not None}  # `None` leaves it open
     _check_generator_settings(generator_settings or {}, chosen)
     request = Request(
         model=model,
         minutes=float(minutes),
         families=chosen,
-        ratios=tuple(sorted({float(ratio) for ratio in ratios if ratio > 0})),
+        ratios=tuple(sorted({ratio for ratio in ratios if ratio > 0})),
         metric=metric,
         folds=folds,
         confidence=confidence,

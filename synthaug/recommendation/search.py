@@ -219,7 +219,7 @@ class Search:
         """Tune real images alone, on all folds in turn: more images judge, and no way to use samples is chosen."""
         reserve = (GENERATORS + RACE + CONFIRMATION + CURVE + REST) * self.total
         pairs = [Pair(seed % len(self.trials.folds), seed) for seed in range(_TUNING_PAIRS)]
-        runs = (self.clock.left - reserve) / run_seconds
+        runs = self.journal.decided("runs of tuning", (self.clock.left - reserve) / run_seconds)
         tuned = tune(self.trials, grid, pairs, runs=runs, reserve=reserve, choosing_fold=_CHOOSING_FOLD)
         tried = sum(len(row["validation"]) > 0 for row in tuned.table)
         best = tuned.settings
@@ -263,7 +263,7 @@ class Search:
             lambda number: self._candidates(number, comparison),
             self._race_pairs(),
             self.clock,
-            self.costs,
+            self.journal,
         )
         race = heats.run(
             self.clock.left - reserve - CURVE * self.total - len(self.arms) * self.sample_seconds,

@@ -251,6 +251,13 @@ def test_classes_are_matched_by_name_not_by_position():
             assert value == {0: 101, 1: 1, 2: 100}[label]
 
 
+def test_classes_that_the_policy_leaves_out_need_not_be_known():
+    bank = samples((5, 5), classes=("d", "a"))
+    policy = Policy(replace_probability=1, classes=("a",))
+    batch = next(iter(Feed(real_images(), bank, policy, batch_size=64, seed=0).batches(1)))
+    assert set(batch.labels[batch.synthetic].tolist()) == {0}
+
+
 def test_unknown_classes_and_other_shapes_are_refused():
     with pytest.raises(LabelError, match="'d'"):
         Feed(real_images(), samples((5, 5), classes=("a", "d")), Policy(), batch_size=4, seed=0)

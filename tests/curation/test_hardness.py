@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from synthaug.curation import Curation
 from synthaug.curation.filters.hardness import Hardness, margins
 
 
@@ -30,3 +31,13 @@ def test_keeps_all_of_the_right_class_where_enough_are_wanted(reference, new):
 
 def test_margin_of_a_single_class_is_its_probability():
     assert margins(np.array([[1.0]]), np.array([0])).tolist() == [1.0]
+
+
+def test_a_selection_before_it_spends_no_place_on_what_it_never_keeps(reference, new):
+    labels = np.where(np.arange(len(new)) % 2, new.labels, (new.labels + 1) % 10)  # every other one is wrong
+    mixed = reference.candidates(new.images, labels)
+    fitted = Curation.make("diversity,hardness").fit(reference)
+    wanted = np.bincount(labels[margins(mixed.probabilities, labels) >= 0], minlength=10)
+    judgement = fitted.choose(fitted.judge(mixed), wanted)
+    assert np.bincount(labels[judgement.accepted], minlength=10).tolist() == wanted.tolist()
+    assert np.isfinite(judgement.scores["hardness"]).all()  # the rejected have theirs too

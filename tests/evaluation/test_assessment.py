@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import re
 
@@ -16,7 +17,8 @@ from synthaug.classifiers import Policy
 from synthaug.curation.copies import CopyDetector
 from synthaug.data import ImageDataset
 from synthaug.errors import ConfigError, DataError, LabelError, OutputExistsError
-from synthaug.evaluation.assessment import utility
+from synthaug.evaluation import paired_difference
+from synthaug.evaluation.assessment import pictures, utility
 from synthaug.evaluation.assessment.chances import Chance
 from synthaug.evaluation.assessment.closeness import Closeness
 from synthaug.evaluation.assessment.inputs import Samples
@@ -24,6 +26,7 @@ from synthaug.evaluation.assessment.memorisation import Membership, Memorisation
 from synthaug.evaluation.assessment.verdicts import judge
 from synthaug.evaluation.quality import Fidelity
 from synthaug.generators import make_generator
+from synthaug.recommendation.answer import page
 from synthaug.sampling import SampleBank
 from synthaug.storage import read_json
 
@@ -407,6 +410,24 @@ def test_images_that_differ_anyway_are_no_alarm(control, by_samples, by_generato
     findings = {one.about: one for one in judge(Closeness(perfect, 1.0), known, None, 100, 50)}
     assert findings["membership"].kind == kind
     assert words in findings["membership"].words
+
+
+def test_samples_that_reach_what_real_images_reach_are_like_them_be_it_nothing():
+    known = Memorisation((), 0.0, 0.0, np.zeros(9, np.int64), np.ones(9))
+    none = Fidelity(1.0, 0.1, 0.1, (0.0, 0.2), 0.8, 0.0, 1.0, 0.8, 100, 100, 8)
+    some = dataclasses.replace(none, recall=0.8)
+    for reference, kind in ((none, "better"), (some, "worse")):
+        findings = {one.about: one for one in judge(Closeness(none, 1.0, reference, none), known, None, 100, 50)}
+        assert findings["fidelity"].kind == kind
+
+
+def test_a_class_may_be_named_like_a_formula():
+    odd = r"$\x$"
+    one = Fidelity(1.0, 0.1, 0.1, (0.0, 0.2), 0.8, 0.8, 1.0, 0.8, 100, 100, 8)
+    drawn = pictures.class_bars(dataclasses.replace(one, per_class={odd: one}), None)
+    assert Image.open(io.BytesIO(drawn)).format == "PNG"
+    drawn = page.class_bars({odd: paired_difference([0.1, 0.2], [0.3, 0.3])})
+    assert Image.open(io.BytesIO(drawn)).format == "PNG"
 
 
 def test_real_images_are_brought_to_the_size_of_any_samples(splits, tmp_path):

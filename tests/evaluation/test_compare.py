@@ -209,14 +209,20 @@ def test_the_test_part_is_held_out_if_there_is_one(tmp_path):
     train, rest = train_and_held_out("digits")
     assert (len(train), len(rest)) == (1438, 359)
     assert train.digest == digits.split(0.8, seed=0)[0].digest
-    for part, rows in (("train", range(40)), ("test", range(40, 60))):
+    for part, rows in (("train", range(40)), ("test", range(40, 70))):
         for row in rows:
             image, label = digits[row]
             folder = tmp_path / part / str(label)
             folder.mkdir(parents=True, exist_ok=True)
             image.save(folder / f"{row}.png")
     train, rest = train_and_held_out(str(tmp_path), 16)
-    assert (len(train), len(rest), rest.image_shape) == (40, 20, (1, 16, 16))
+    assert (len(train), len(rest), rest.image_shape) == (40, 30, (1, 16, 16))
+    train, rest = train_and_held_out(str(tmp_path / "train"), 16, held_out=str(tmp_path / "test"))  # no part: a path
+    assert (len(train), len(rest)) == (40, 30)
+    with pytest.raises(DataError, match="no split"):
+        train_and_held_out("digits", held_out="fashion")
+    with pytest.raises(DataError, match="pass the part itself"):
+        train_and_held_out(digits, held_out="test")
     ones, others = digits.only("1").split(0.8, seed=0)
     train, rest = train_and_held_out(ones, held_out=others.few_shot(15))
     assert (len(train), len(rest)) == (146, 15)

@@ -269,6 +269,50 @@ def test_a_killed_search_goes_on_and_repeats_nothing(few, oracle, world, tmp_pat
     assert again.to_dict() == resumed.to_dict()
 
 
+def test_a_search_that_is_killed_after_generators_tries_the_same_again(few, world, monkeypatch, tmp_path):
+    trained = synthaug.fit(few, "vae", steps=1, **TINY)
+    trainings = []
+
+    def fit(part, *_, minutes, **__):
+        trainings.append(part.digest)
+        world.time += 60 * minutes
+        return trained
+
+    monkeypatch.setattr(maker, "fit", fit)
+    monkeypatch.setattr(search.curating, "available", lambda: False)
+
+    def ask_again(out):
+        return recommend(few, "test_resnet", 15, out=out, now=world.now, families=("vae",))
+
+    whole = ask_again(tmp_path / "whole")
+    number = len(world.calls)
+    world.calls.clear()
+    trainings.clear()
+    world.kill_after = int(0.8 * number)
+    with pytest.raises(KeyboardInterrupt):
+        ask_again(tmp_path / "cut")
+    assert trainings  # else this is the test above
+    world.kill_after = None
+    resumed = ask_again(tmp_path / "cut")
+    assert len(world.calls) == number
+    assert len(trainings) == len(set(trainings))
+    assert (resumed.words, resumed.classifier) == (whole.words, whole.classifier)
+    one, other = (read_json(tmp_path / name / "recommendation.json") for name in ("whole", "cut"))
+    assert [row["validation"] for row in one["real_only"]] == [row["validation"] for row in other["real_only"]]
+    assert one["race"] == other["race"]
+
+
+def test_what_is_asked_of_the_images_holds_for_a_dataset_too(few, noise, world, tmp_path):
+    with pytest.raises(DataError, match="pass the part itself"):
+        ask(few, world, noise, tmp_path / "a", split="test")
+    ask(few, world, noise, tmp_path / "b", image_size=16, ratios=np.array([1.0]), learning_rate=None)
+    assert {call["train"].image_shape for call in world.calls} == {(1, 16, 16)}
+    found = read_json(tmp_path / "b" / "recommendation.json")
+    assert "--image-size 16 --ratios 1 --out" in found["command"]
+    rates = {row["settings"]["learning_rate"] for row in found["real_only"] if row["validation"]}
+    assert len(rates) > 1  # `None` is what it is by default: tuned
+
+
 def test_another_request_does_not_touch_what_is_there(few, noise, world, tmp_path):
     ask(few, world, noise, tmp_path / "a")
     with pytest.raises(OutputExistsError, match="other data or settings"):

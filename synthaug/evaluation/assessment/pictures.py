@@ -112,7 +112,7 @@ def class_bars(fidelity: Fidelity, utility: Utility | None) -> bytes | None:
         }
         _bars(recalls[0], recall, ["#9aa4b0", "#d9681d", "#2f6fab"])
         recalls[0].set_title("recall of a classifier trained on", fontsize=9, pad=20)
-    kid.set_yticks(range(len(names)), [name[:24] for name in names], fontsize=8)
+    kid.set_yticks(range(len(names)), [name[:24] for name in names], fontsize=8, parse_math=False)
     kid.set_ylim(len(names) - 0.4, -0.6)
     return figure_png(figure)
 

@@ -149,9 +149,9 @@ def _on_fidelity(fidelity: Fidelity, reference: Fidelity | None) -> Finding:
     if reference is None:
         words = "How like real images the samples are can only be said against the training images."
         return Finding("fidelity", "unclear", words, f"{numbers}; a copy of a training image would score best here.")
-    like = fidelity.precision / max(reference.precision, 1e-9)
-    covered = fidelity.coverage / max(reference.coverage, 1e-9)
-    varied = fidelity.recall / max(reference.recall, 1e-9)
+    like = _share(fidelity.precision, reference.precision)
+    covered = _share(fidelity.coverage, reference.coverage)
+    varied = _share(fidelity.recall, reference.recall)
     detail = (
         f"{numbers}; new real images reach {reference.precision:.2f}, {reference.coverage:.2f}, "
         f"{reference.recall:.2f} and {reference.kid:.3g}. Precision: samples among real images; coverage: real images "
@@ -171,3 +171,8 @@ def _on_fidelity(fidelity: Fidelity, reference: Fidelity | None) -> Finding:
     if faults:
         return Finding("fidelity", "worse", f"The samples {' and '.join(faults)}.", detail)
     return Finding("fidelity", "unclear", "The samples are somewhat like real images.", detail)
+
+
+def _share(value: float, reference: float) -> float:
+    """Return how much of what new real images reach is reached; all, where they reach nothing."""
+    return value / reference if reference > 0 else 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from synthaug.data import ImageDataset
@@ -27,8 +28,8 @@ def train_and_held_out(
         image_size: As of `ImageDataset.load`.
         channels: As of `ImageDataset.load`.
         split: Part of the source to train on; the train part if left out.
-        held_out: Name of the part to hold out, or another source. Left out: the source's test part if it has one, else
-            a fifth of the training images, stratified.
+        held_out: Name of the part to hold out, or another source: a path, where there is no such part, or a dataset.
+            Left out: the source's test part if it has one, else a fifth of the training images, stratified.
 
     Raises:
         DataError: If the parts have different classes or too few images, or all that is held out is trained on.
@@ -39,15 +40,7 @@ def train_and_held_out(
         train = ImageDataset.load(source, image_size, channels=channels, split=split)
     depth, *size = train.image_shape
     like: dict[str, Any] = {"image_size": (size[0], size[1]), "channels": depth}
-    rest: ImageDataset | None = None
-    if isinstance(held_out, str) and named:
-        rest = ImageDataset.load(source, split=held_out, **like)
-    elif isinstance(held_out, str):
-        raise DataError(f"expected no split of an ImageDataset, but got held_out={held_out!r}: pass the part itself.")
-    elif held_out is not None:
-        rest = ImageDataset.load(held_out, **like)
-    elif named:
-        rest = _part(source, "test", **like)
+    rest = _held_out(source, held_out, like)
     own_part = rest is None or rest.digest == train.digest
     if rest is None or own_part:
         train, rest = train.split(1 - HELD_OUT_SHARE, seed=0)
@@ -61,6 +54,22 @@ def train_and_held_out(
     if len(rest) < _LEAST:
         raise DataError(f"expected {_LEAST} held-out images or more to measure against, but got {len(rest)}.")
     return train, rest
+
+
+def _held_out(source: Any, held_out: Any, like: dict[str, Any]) -> ImageDataset | None:
+    """Return the images that were asked for, or the source's test part; None where it has none."""
+    named = not isinstance(source, ImageDataset)
+    if held_out is None:
+        return _part(source, "test", **like) if named else None
+    if not isinstance(held_out, str):
+        return ImageDataset.load(held_out, **like)
+    if named and (part := _part(source, held_out, **like)) is not None:
+        return part
+    if Path(held_out).expanduser().exists():
+        return ImageDataset.load(held_out, **like)
+    if named:
+        return ImageDataset.load(source, split=held_out, **like)  # raises, and says which parts there are
+    raise DataError(f"expected no split of an ImageDataset, but got held_out={held_out!r}: pass the part itself.")
 
 
 def _part(source: Any, name: str, image_size: Any, channels: Any) -> ImageDataset | None:

@@ -52,7 +52,7 @@ def class_bars(gains: Mapping[str, PairedDifference]) -> bytes:
         axes.barh(row, 100 * gain.mean, color=colour, height=0.6)
         if gain.low is not None and gain.high is not None:
             axes.plot([100 * gain.low, 100 * gain.high], [row, row], color="0.2", linewidth=1.5)
-    axes.set_yticks(range(len(shown)), shown)
+    axes.set_yticks(range(len(shown)), shown, parse_math=False)  # names may hold dollar signs
     axes.set_xlabel("gain in recall (points)")
     axes.spines[["top", "right", "left"]].set_visible(False)
     return figure_png(figure)

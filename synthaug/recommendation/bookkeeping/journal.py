@@ -63,6 +63,13 @@ class Journal:
         self._known.pop(key, None)
         (self.folder / f"{key}.json").unlink(missing_ok=True)
 
+    def decided(self, what: str, number: float) -> float:
+        """Return a number that follows from the time that is left, as it was when this was decided first.
+
+        A call that goes on has another moment's time left, and would otherwise try other things than the call before.
+        """
+        return float(self.once("decision", {"what": what}, lambda: {"number": number}, "decision")["number"])
+
     def once(self, kind: str, task: Task, work: Callable[[], dict[str, Any]], cost: str) -> dict[str, Any]:
         """Return the result of ``work``, which is done only if it has not been done before; ``seconds`` is added.
 
