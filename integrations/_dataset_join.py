@@ -191,10 +191,16 @@ def _translation(own: Any, wanted: Any) -> Any:
         raise LabelError(f"expected a ClassLabel as the synthetic label column, but got {own}.")
     if isinstance(wanted, datasets.Value) and wanted.dtype in ("string", "large_string"):
         return np.array(own.names, dtype=object)
+    if isinstance(wanted, datasets.Value) and wanted.dtype.startswith(("int", "uint")):
+        try:  # what was learnt from such a column has its numbers for names
+            return np.array([int(name) for name in own.names], dtype=np.int64)
+        except ValueError:
+            pass
     if not isinstance(wanted, datasets.ClassLabel):
         raise LabelError(
-            f"expected a real label column with class names, but got {wanted}. Name the classes first: "
-            "real.cast_column(column, datasets.ClassLabel(names=[...]))."
+            f"expected a real label column with class names, but got {wanted}. Name the classes first, those of the "
+            f"samples ({', '.join(own.names[:5])}{', …' if len(own.names) > 5 else ''}) as their numbers are in the "
+            "real data: real.cast_column(column, datasets.ClassLabel(names=[...]))."
         )
     if own.names == wanted.names:
         return None

@@ -61,6 +61,7 @@ def run(
     from synthaug.sampling import load_generator
     from synthaug.storage import Contents, new_directory, write_json
     from synthaug.training import TrainingConfig
+    from synthaug.training.interrupt import explained
 
     if format not in ("csv", "parquet"):
         raise ConfigError(f"--format: expected csv or parquet, but got {format!r}.")
@@ -99,7 +100,8 @@ def run(
     )
     contents = Contents("scores", (RESOLVED,), (f"{SCORES}.*", PICTURE, REPORT, GENERATOR))
     with new_directory(out, overwrite=overwrite, what="anomalies", contents=contents) as folder:
-        detector.fit(data, calibration=unseen)
+        with explained("training was interrupted, and nothing is kept. The same command begins anew."):
+            detector.fit(data, calibration=unseen)
         report = AnomalyReport.make(detector, scored, normal_class or ())
         report.save_table(folder / f"{SCORES}.{format}")
         save_picture(report.picture(), folder / PICTURE)

@@ -24,6 +24,7 @@ def run(
     """
     from synthaug.evaluation.demo import run_demo
     from synthaug.evaluation.environment import describe_command
+    from synthaug.training.interrupt import explained
 
     flags = {
         "seeds": seeds,
@@ -34,4 +35,5 @@ def run(
         "family": family,
     }
     given: dict[str, Any] = {name: value for name, value in flags.items() if value is not None}
-    run_demo(out, overwrite=overwrite, command=describe_command("synthaug"), **given)
+    with explained("the demo was interrupted, and nothing is kept. The same command begins anew."):
+        run_demo(out, overwrite=overwrite, command=describe_command("synthaug"), **given)

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from synthaug.curation.picture import Gallery
 from synthaug.curation.pipeline import DEFAULT_FILTERS, Curation, Filters
 from synthaug.curation.reference import Reference
 from synthaug.curation.tables import accepted_table, joined, rejected_table
-from synthaug.errors import ConfigError, DataError
+from synthaug.errors import ConfigError, DataError, DataWarning
 from synthaug.grids import save_picture
 from synthaug.labels import ClassKey, resolve_counts
 from synthaug.sampling import SampleBank
@@ -98,6 +100,7 @@ def curate(
             f"{', '.join(f'{name} {number}' for name, number in first.items())}). Make the filters less strict, use "
             "fewer, or train the generator longer."
         )
+    _warn_of_lost_classes(bank, rows, numbers_by_class["rejected"], wanted=asked)
     table = bank.table
     report = fitted.describe() | numbers_by_class | {"bank": bank.digest}
     if (before := bank.provenance.get("curation")) is not None:
@@ -118,6 +121,26 @@ def curate(
     if (picture := gallery.picture()) is not None:
         save_picture(picture, target / PICTURE)
     return saved
+
+
+def _warn_of_lost_classes(
+    bank: SampleBank,
+    kept: NDArray[np.intp],
+    rejected: Mapping[str, Mapping[str, int]],
+    wanted: Mapping[ClassKey, int] | int | None,
+) -> None:
+    """Say which classes of the bank have no sample left, though some were wanted."""
+    asked = np.ones(len(bank.classes)) if wanted is None else resolve_counts(wanted, bank.classes)
+    left = np.bincount(np.asarray(bank.labels)[kept], minlength=len(bank.classes))
+    lost = [bank.classes[label] for label in np.flatnonzero((bank.counts > 0) & (left == 0) & (asked > 0))]
+    if lost:
+        reasons = ", ".join(f"{name} {number}" for name, number in rejected[lost[0]].items())
+        warnings.warn(
+            f"no sample is left of {', '.join(map(repr, lost[:5]))}{', …' if len(lost) > 5 else ''} (of "
+            f"{lost[0]!r}, rejected by: {reasons}). Make the filters less strict, or train the generator longer.",
+            DataWarning,
+            stacklevel=3,
+        )
 
 
 def _check_numbers(curation: Curation, per_class: int | None, counts: Mapping[ClassKey, int] | None) -> None:

@@ -19,7 +19,7 @@ from synthaug.generators.base import Generator, Precision, check_image_shape
 from synthaug.generators.card import model_card
 from synthaug.generators.per_class import PerClassGenerator
 from synthaug.generators.registry import family_class
-from synthaug.storage import Contents, new_file, read_json, write_json
+from synthaug.storage import BANK, Contents, new_file, read_json, write_json
 from synthaug.storage import digest as file_digest
 
 FORMAT_VERSION = 1
@@ -117,6 +117,8 @@ def load(path: str | Path, *, device: str = "cpu", revision: str | None = None) 
     folder = _local_folder(path, revision)
     if not (folder / CONFIG).is_file() and (folder / "trainer_state").is_dir():
         raise FormatError(f"training in {folder} has not finished. Go on with resume=True (--resume).")
+    if not (folder / CONFIG).is_file() and (folder / BANK).is_file():
+        raise FormatError(f"expected a generator, but {folder} is a bank of samples. Open it with SampleBank.open.")
     config = read_json(folder / CONFIG)
     classes = read_json(folder / CLASSES)
     _check(config, classes, folder)

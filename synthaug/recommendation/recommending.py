@@ -37,6 +37,7 @@ from synthaug.storage import (
     write_json,
 )
 from synthaug.training.fitting import split_settings
+from synthaug.training.interrupt import explained
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -124,6 +125,7 @@ def recommend(
         ConfigError: On an unknown or bad setting.
         DataError: If there are too few images to hold any out.
         OutputExistsError: If ``out`` holds something else, and ``overwrite`` is false or it is no recommendation.
+        TrainingInterrupted: On Ctrl-C; the same call goes on.
 
     Example:
         >>> policy = synthaug.recommend("digits", model="test_resnet", minutes=2, out="advice")  # doctest: +SKIP
@@ -187,7 +189,8 @@ def recommend(
         command = _command(
             _named(data, dataset), {"model": model, "minutes": minutes, **_not_usual(asked), **settings, "out": out}
         )
-    policy = search.run(command)
+    with explained(f"the search was interrupted; the same call goes on with what is in {folder}."):
+        policy = search.run(command)
     forget_aside(folder)
     return policy
 
@@ -281,12 +284,14 @@ def _open(folder: Path, identity: Mapping[str, Any], overwrite: bool) -> bool:
     put_back(folder)
     file, finished = folder / REQUEST, (folder / POLICY_FILE).is_file()
     if file.is_file() and not (overwrite and finished):
-        if canonical_json(read_json(file)) == canonical_json(identity):
+        before, now = read_json(file), json.loads(canonical_json(identity))
+        if before == now:
             return finished
         if not overwrite:
+            others = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
             raise OutputExistsError(
-                f"{folder} holds a recommendation for other data or settings. "
-                "Choose another folder, or pass overwrite=True (--overwrite) to replace it."
+                f"{folder} holds a recommendation for other data or settings: it was asked with another "
+                f"{', '.join(others)}. Choose another folder, or pass overwrite=True (--overwrite) to replace it."
             )
     output_folder(folder, overwrite=overwrite, what="recommend", contents=_CONTENTS, in_place=not finished)
     if finished:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
+import warnings
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from synthaug.config import is_number
-from synthaug.errors import ConfigError, LabelError
+from synthaug.errors import ConfigError, DataWarning, LabelError
 from synthaug.labels import check_labels, class_index
 from synthaug.sampling.bank import SampleBank
 from synthaug.sampling.fit import fit
@@ -211,19 +212,33 @@ def check_same_classes(expected: Sequence[str], found: Sequence[str], what: str 
 def check_aligned(names: Sequence[str], known: Sequence[str]) -> None:
     """Raise `LabelError` where a label means another of the known classes to a dataset with these class names.
 
-    Names that are not among the known classes, of a dataset that calls its classes otherwise, tell nothing.
+    Upper and lower case are the same here. Names that are not among the known classes tell nothing where those of one
+    side are numbers; else, if none is among them, a `DataWarning` says that these seem to be other classes.
 
     Example:
-        >>> check_aligned(["boot", "sneaker"], ["boot", "sneaker", "wader"])
+        >>> check_aligned(["boot", "sneaker"], ["Boot", "Sneaker", "Wader"])
     """
-    for label, name in enumerate(names):
-        if name in known and (label >= len(known) or known[label] != name):
+    mine, theirs = [name.casefold() for name in names], [name.casefold() for name in known]
+    for label, name in enumerate(mine):
+        if name in theirs and (label >= len(theirs) or theirs[label] != name):
             other = repr(known[label]) if label < len(known) else "no class"
             raise LabelError(
-                f"label {label} is {name!r} in the dataset, but {other} among the classes of the samples "
-                f"({', '.join(known[:5])}{', …' if len(known) > 5 else ''}). Train and generate from this very "
-                "dataset, ImageDataset.load(dataset), so that both count the same classes."
+                f"label {label} is {names[label]!r} in the dataset, but {other} among the classes of the samples "
+                f"({_listed(known)}). Train and generate from this very dataset, ImageDataset.load(dataset), so that "
+                "both count the same classes."
             )
+    numbered = any(all(name.isdigit() for name in side) for side in (mine, theirs))
+    if not numbered and set(mine).isdisjoint(theirs):
+        warnings.warn(
+            f"none of the dataset's classes ({_listed(names)}) is among those of the samples ({_listed(known)}): are "
+            "they of other data? Label 0 of the one is taken for label 0 of the other, and so on.",
+            DataWarning,
+            stacklevel=3,
+        )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:5])}{', …' if len(names) > 5 else ''}"
 
 
 def check_probability(p: float, name: str = "p") -> float:

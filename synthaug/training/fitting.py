@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from accelerate import Accelerator
 
 from synthaug.data import ImageDataset
 from synthaug.devices import own_random_state
-from synthaug.errors import ConfigError, DataError, DataWarning, did_you_mean
+from synthaug.errors import ConfigError, DataError, DataWarning, TrainingInterrupted, did_you_mean
 from synthaug.generators import Generator, family_class, load, make_generator
 from synthaug.generators.base import Precision
 from synthaug.generators.folder import write_generator
@@ -119,9 +119,9 @@ def fit(
         accelerator.wait_for_everyone()
     watched = folder if accelerator.is_main_process else None
     shown = progress and accelerator.is_main_process
-    with Watcher(watched, training.steps, training.batch_size, shown) as watcher:
+    with Watcher(watched, training.steps, training.batch_size, shown) as watcher, stop_wish() as should_stop:
         members = _members(generator, dataset, training)
-        trained, done = _train(generator, members, accelerator, folder, resume, watcher)
+        trained, done = _train(generator, members, accelerator, folder, resume, watcher, should_stop)
     trained.provenance = {"dataset": run["dataset"], "training": run["training"] | {"steps": done}}
     if plan is not None:
         trained.provenance["privacy"] = plan.facts(done)
@@ -133,7 +133,10 @@ def fit(
         if accelerator.is_main_process:
             write_generator(trained, folder)
         accelerator.wait_for_everyone()
-        return load(folder)
+        trained = load(folder)
+    if should_stop():  # too late to stop training, but not what the caller would do next
+        kept = "Nothing was saved, as there is no out folder." if folder is None else f"The generator is in {folder}."
+        raise TrainingInterrupted(f"interrupted after the last step of training. {kept}")
     return trained
 
 
@@ -189,31 +192,31 @@ def _train(
     folder: Path | None,
     resume: bool,
     watcher: Watcher,
+    should_stop: Callable[[], bool],
 ) -> tuple[Generator, int]:
     """Train all members; return the generator with their averaged weights, and the steps that this took."""
     offset = done = 0
-    with stop_wish() as should_stop:
-        for member in members:
-            state = folder and folder / STATE_FOLDER
-            if state and member.label is not None:
-                state /= f"{member.label:05d}"  # numbered, since a class name may not be fit for a path
-            private = member.config.privacy_epsilon is not None  # then nothing but the updates sees the images
-            if not private:
-                member.generator.to(accelerator.device)
-                member.generator.prepare(member.data)
-            trainer = Trainer(member.generator, member.data, member.config, accelerator, state)
-            if resume:
-                trainer.resume()
-            watcher.begin(offset, trainer.step, member.name)
-            trainer.run(watcher, should_stop, member.label)
-            if not private:
-                trainer.average.finish(member.data)
-            offset += member.config.steps
-            done += trainer.step
-            if isinstance(generator, PerClassGenerator) and member.label is not None:
-                generator.members[member.label] = trainer.average.to("cpu")
-            else:
-                generator = trainer.average
+    for member in members:
+        state = folder and folder / STATE_FOLDER
+        if state and member.label is not None:
+            state /= f"{member.label:05d}"  # numbered, since a class name may not be fit for a path
+        private = member.config.privacy_epsilon is not None  # then nothing but the updates sees the images
+        if not private:
+            member.generator.to(accelerator.device)
+            member.generator.prepare(member.data)
+        trainer = Trainer(member.generator, member.data, member.config, accelerator, state)
+        if resume:
+            trainer.resume()
+        watcher.begin(offset, trainer.step, member.name)
+        trainer.run(watcher, should_stop, member.label)
+        if not private:
+            trainer.average.finish(member.data)
+        offset += member.config.steps
+        done += trainer.step
+        if isinstance(generator, PerClassGenerator) and member.label is not None:
+            generator.members[member.label] = trainer.average.to("cpu")
+        else:
+            generator = trainer.average
     return generator, done
 
 

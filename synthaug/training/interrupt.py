@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 
+from synthaug.errors import TrainingInterrupted
+
 
 @contextlib.contextmanager
 def stop_wish() -> Iterator[Callable[[], bool]]:
@@ -33,3 +35,16 @@ def stop_wish() -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def explained(words: str) -> Iterator[None]:
+    """Say of an interruption what it means for the work around a training, in place of what training says of itself.
+
+    Raises:
+        TrainingInterrupted: In place of any interruption.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise TrainingInterrupted(words) from error

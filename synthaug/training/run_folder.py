@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from synthaug.data import ImageDataset
-from synthaug.errors import ConfigError, FormatError
+from synthaug.errors import ConfigError, FormatError, OutputExistsError
 from synthaug.generators import Generator
-from synthaug.generators.folder import GENERATOR
+from synthaug.generators.folder import CONFIG, GENERATOR
 from synthaug.storage import Contents, empty, output_folder, read_json, write_json
 from synthaug.training.config import TrainingConfig, changed_settings
 from synthaug.training.preview import draw_reals
@@ -63,14 +63,29 @@ def open_run(folder: Path, run: dict[str, Any], data: ImageDataset, *, resume: b
     goes_on = resume and described.exists()
     if goes_on:
         _check_same_run(read_json(described), run, folder)
+        _check_steps(folder, run["training"]["steps"])
     elif resume and folder.is_dir() and any(folder.iterdir()):
         raise FormatError(f"cannot resume: {folder} holds data, but no {RUN} of a run.")
+    elif described.exists() and (folder / STATE_FOLDER).is_dir() and not (folder / CONFIG).exists() and not overwrite:
+        raise OutputExistsError(
+            f"fit: a run that has not finished is in {folder}. Go on with resume=True (--resume), or {_ANEW}."
+        )
     else:
         output_folder(folder, overwrite=overwrite, what="fit", contents=_CONTENTS, in_place=True)
         empty(folder)
     write_json(described, run)  # before all else, since it marks the folder
     if not goes_on and "privacy" not in run:
         draw_reals(data, folder / REALS)
+
+
+def _check_steps(folder: Path, steps: int) -> None:
+    """Refuse fewer steps than a finished run has taken: its records would tell of a run that never was."""
+    if (folder / CONFIG).is_file():
+        done = read_json(folder / CONFIG).get("provenance", {}).get("training", {}).get("steps", 0)
+        if done > steps:
+            raise ConfigError(
+                f"cannot resume {folder} for {steps} steps: it is finished, with {done}. Ask for more, or {_ANEW}."
+            )
 
 
 _ANEW = "start anew with overwrite=True and without resume (--overwrite)"

@@ -8,7 +8,7 @@ import pytest
 import synthaug
 from synthaug.curation import Curation, Reference, curate
 from synthaug.curation.filters.confidence import Confidence
-from synthaug.errors import ConfigError, DataError, LabelError, OutputExistsError
+from synthaug.errors import ConfigError, DataError, DataWarning, LabelError, OutputExistsError
 from synthaug.sampling import SampleBank
 
 
@@ -211,3 +211,12 @@ def test_weights_of_a_bank_reach_the_loss(bank, real_and_new):
     light = logits(weighed(0.5), Policy(replace_probability=0.5))
     assert not np.allclose(full, light)
     assert np.allclose(light, logits(weighed(1.0), half)), "the policy's weight and the bank's multiply"
+
+
+def test_a_class_of_which_nothing_is_left_is_warned_of(real_and_new, reference):
+    zeros = real_and_new[1].only("0")
+    labels = np.where(np.arange(len(zeros)) % 2, 0, 9)
+    bank = SampleBank.from_arrays(zeros.images, labels, real_and_new[1].classes)
+    with pytest.warns(DataWarning, match=r"no sample is left of '9' \(of '9', rejected by: confidence 20\)"):
+        kept = curate(bank, reference, ("confidence",))
+    assert kept.counts[9] == 0 < kept.counts[0]

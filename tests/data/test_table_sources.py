@@ -195,7 +195,7 @@ def test_hugging_face_streams_are_refused(hugging_face_dataset) -> None:
         ImageDataset.load(hugging_face_dataset.to_iterable_dataset())
 
 
-def test_hub_names_go_to_load_dataset(hugging_face_dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hub_names_go_to_load_dataset(hugging_face_dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     datasets = pytest.importorskip("datasets")
 
     def load_dataset(name: str):
@@ -208,6 +208,10 @@ def test_hub_names_go_to_load_dataset(hugging_face_dataset, monkeypatch: pytest.
     assert (len(data), data.name) == (4, "someone/pictures (train)")
     with pytest.raises(DataError, match=r"no file or folder someone/else.*no network"):
         ImageDataset.load("someone/else")
+    (tmp_path / "photos" / "train").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=r"no network.* Did you mean 'photos/train'"):
+        ImageDataset.load("photoz/train")
 
 
 def test_files_beside_those_of_splits_are_not_dropped(tmp_path: Path) -> None:

@@ -273,6 +273,10 @@ def test_loading_what_is_not_there(tmp_path: Path) -> None:
     (tmp_path / "trainer_state").mkdir()
     with pytest.raises(FormatError, match="not finished"):
         load(tmp_path)
+    (tmp_path / "bank").mkdir()
+    (tmp_path / "bank" / "bank.json").write_text("{}")
+    with pytest.raises(FormatError, match="is a bank of samples"):
+        load(tmp_path / "bank")
 
 
 def test_a_hub_id_is_downloaded_and_loaded(

@@ -215,6 +215,13 @@ def test_integer_labels_without_names_are_refused():
         add_synthetic(real_rows(label=datasets.Value("int64"), names=("image", "label")), synthetic_rows())
 
 
+def test_integer_labels_are_the_names_of_classes_that_were_learnt_from_them():
+    real = real_rows(label=datasets.Value("int32"), names=("image", "label"))
+    joined = add_synthetic(real, synthetic_rows(("2", "0")))
+    assert joined["label"][:] == [0, 1, 2, 2, 0]
+    assert joined.features["label"] == datasets.Value("int32")
+
+
 def test_all_splits_of_a_dictionary_get_the_columns_and_train_the_rows():
     joined = add_synthetic(datasets.DatasetDict(train=real_rows(), test=real_rows()), synthetic_rows())
     assert {name: len(rows) for name, rows in joined.items()} == {"train": 5, "test": 3}

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pickle
 import types
+import warnings
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from torchvision import tv_tensors
 from torchvision.datasets import FakeData
 from torchvision.transforms import v2
 
-from synthaug.errors import ConfigError, DataError, LabelError
+from synthaug.errors import ConfigError, DataError, DataWarning, LabelError
 from synthaug.sampling import SampleBank
 
 RGB = {
@@ -358,6 +359,12 @@ def test_a_dataset_whose_labels_mean_other_classes_is_refused() -> None:
         TransformedDataset(array, chain)
     array.classes = 3  # a number says no names
     assert len(TransformedDataset(array, chain)) == 4
-    for fits in (("boot", "sandal"), ("boot", "sandal", "sneaker", "wader"), ("0", "1", "2"), ()):
-        assert len(TransformedDataset(named(*fits), chain)) == 4
+    with pytest.raises(LabelError, match="label 0 is 'Sneaker' in the dataset"):
+        TransformedDataset(named("Sneaker", "Boot", "Sandal"), chain)
+    with pytest.warns(DataWarning, match=r"none of the dataset's classes \(apple, pear\)"):
+        TransformedDataset(named("apple", "pear"), chain)
+    for fits in (("boot", "sandal"), ("Boot", "Sandal", "sneaker", "wader"), ("0", "1", "2"), ()):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            assert len(TransformedDataset(named(*fits), chain)) == 4
     assert len(TransformedDataset(named("boot", "sneaker"), v2.Resize(8))) == 4

@@ -6,7 +6,14 @@ import torch
 
 import synthaug
 from synthaug.data import ImageDataset
-from synthaug.errors import ConfigError, DataError, DivergenceError, MissingExtraError, OutputExistsError
+from synthaug.errors import (
+    ConfigError,
+    DataError,
+    DivergenceError,
+    MissingExtraError,
+    OutputExistsError,
+    TrainingInterrupted,
+)
 from synthaug.generators import family_class
 from synthaug.recommendation import RecommendedPolicy, recommend, recommending, search
 from synthaug.recommendation.candidates import maker
@@ -257,7 +264,7 @@ def test_a_killed_search_goes_on_and_repeats_nothing(few, oracle, world, tmp_pat
     number = len(world.calls)
     world.calls.clear()
     world.kill_after = number // 2
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(TrainingInterrupted, match="the same call goes on with what is in"):
         ask(few, world, oracle, tmp_path / "cut")
     world.kill_after = None
     resumed = ask(few, world, oracle, tmp_path / "cut")
@@ -317,6 +324,8 @@ def test_another_request_does_not_touch_what_is_there(few, noise, world, tmp_pat
     ask(few, world, noise, tmp_path / "a")
     with pytest.raises(OutputExistsError, match="other data or settings"):
         ask(few, world, noise, tmp_path / "a", seed=1)
+    with pytest.raises(OutputExistsError, match="asked with another folds, seed"):
+        ask(few, world, noise, tmp_path / "a", seed=1, folds=4)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("mine")
     with pytest.raises(OutputExistsError):

@@ -43,7 +43,7 @@ def test_a_winner_that_few_classifiers_confirmed_is_no_answer(missing):
     recommended, words = ask(**{"sure": 0.01} | missing)
     assert not recommended
     assert words.startswith("No answer in the time given")
-    assert f"time for {missing['seeds']} of the 3" in words
+    assert f"there was time for {missing['seeds']}. Give more minutes" in words
 
 
 def test_a_gain_that_may_be_chance_is_a_no():

@@ -17,6 +17,7 @@ import torch
 import synthaug
 from synthaug.data import ImageDataset
 from synthaug.errors import ConfigError, DataError, DataWarning, DivergenceError, OutputExistsError, TrainingInterrupted
+from synthaug.generators import Generator, family_class
 from synthaug.training import fit
 from synthaug.training.loop import Trainer
 from synthaug.training.watcher import Watcher
@@ -197,6 +198,46 @@ def test_ctrl_c_saves_and_says_how_to_go_on(
     settings["steps"] = step + 1
     resumed = fit(digits, out=tmp_path / "run", resume=True, log_every=1, **settings)
     assert resumed.digest == fit(digits, **settings).digest
+
+
+def test_ctrl_c_that_comes_too_late_to_stop_training_still_interrupts(
+    digits: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a caller of several steps would go on with the next one."""
+    finish = family_class("vae").finish
+
+    def pressed_in_finish(generator: Generator, data: ImageDataset) -> None:
+        if data is digits:  # and not the few of a preview: a second one would interrupt at once
+            os.kill(os.getpid(), signal.SIGINT)
+        finish(generator, data)
+
+    monkeypatch.setattr(family_class("vae"), "finish", pressed_in_finish)
+    settings = {"steps": 2, "width": 8, **QUICK}
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(TrainingInterrupted, match="The generator is in"):
+            fit(digits, "vae", out=tmp_path / "run", **settings)
+        with pytest.raises(TrainingInterrupted, match="Nothing was saved"):
+            fit(digits, "vae", **settings)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    monkeypatch.setattr(family_class("vae"), "finish", finish)
+    assert synthaug.load(tmp_path / "run").digest == fit(digits, "vae", **settings).digest
+
+
+def test_an_unfinished_run_is_gone_on_with_and_a_finished_one_is_not_shortened(
+    digits: ImageDataset, tmp_path: Path
+) -> None:
+    settings = {"family": "vae", "width": 8, "out": tmp_path / "run", **QUICK}
+    fit(digits, steps=4, **settings)
+    with pytest.raises(ConfigError, match="it is finished, with 4"):
+        fit(digits, steps=2, resume=True, **settings)
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["training"]["steps"] == 4
+    (tmp_path / "run" / "config.json").unlink()
+    with pytest.raises(OutputExistsError, match=r"has not finished.*--resume"):
+        fit(digits, steps=4, **settings)
+    fit(digits, steps=4, resume=True, **settings)
+    assert (tmp_path / "run" / "config.json").exists()
 
 
 def test_divergence_stops_with_the_cause_and_keeps_the_last_checkpoint(

@@ -66,7 +66,8 @@ def _named(
     if path.is_file():
         if path.suffix.lower() in (".parquet", ".pq"):
             return parquet.from_files([path], path.parent, split, image_column, label_column)
-        raise DataError(f"expected {KINDS}, but {text} is a {path.suffix or 'plain'} file.")
+        advice = " Read it with pandas, and pass images and labels: docs/data.md." if path.suffix == ".csv" else ""
+        raise DataError(f"expected {KINDS}, but {text} is a {path.suffix or 'plain'} file.{advice}")
     if glob.has_magic(text):
         matches = sorted(Path(match) for match in glob.glob(str(path), recursive=True))  # noqa: PTH207 - patterns may be absolute
         files = [match for match in matches if match.is_file()]
@@ -75,7 +76,11 @@ def _named(
             return parquet.from_files(files, common, split, image_column, label_column)
         raise DataError(f"expected Parquet files, but nothing matches {text}.")
     if isinstance(source, str) and re.fullmatch(r"\w[\w.-]*/\w[\w.-]*", text) and not path.parent.is_dir():
-        return huggingface.from_hub(text, split, image_column, label_column)
+        try:
+            return huggingface.from_hub(text, split, image_column, label_column)
+        except DataError as error:
+            cousins = [entry / path.name for entry in Path().iterdir() if (entry / path.name).exists()]
+            raise DataError(f"{error}{did_you_mean(text, map(str, cousins))}") from error
     close = did_you_mean(text, [*builtin.BUILTIN, *_siblings(path)])
     raise DataError(
         f"expected {KINDS}, but there is no file or folder {text}.{close} "

@@ -132,9 +132,9 @@ def answer(
         return False, f"No answer: to {words} could not be measured, as a training failed: {failures[-1]} {alone}"
     if gain is None or gain.low is None or sure is None or seeds < LEAST_SEEDS:
         return False, (
-            f"No answer in the time given: {'to ' + words + ' looked best, but ' if raced else ''}there was time for "
-            f"{seeds} of the {LEAST_SEEDS} classifiers or more an arm that "
-            f"{'confirm it' if raced else 'tell whether to ' + words}. Give more minutes. {alone}"
+            f"No answer in the time given: to {words}{' looked best, but' if raced else ', the usual way,'} could not "
+            f"be confirmed. That takes {LEAST_SEEDS} classifiers or more with samples on each part of the "
+            f"images, and as many without; there was time for {seeds}. Give more minutes. {alone}"
         )
     if sure <= 0:
         found = (
