@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from benchmarks.downstream.regimes import Regime
-from benchmarks.downstream.summary import WAYS, Cell, Comparison, signed
+from benchmarks.downstream.summary import FAMILIES, WAYS, Cell, Comparison, signed
 from synthaug.evaluation.report import figure_png
 
 if TYPE_CHECKING:
@@ -23,19 +23,24 @@ def overview_plot(cells: Sequence[Cell]) -> bytes:
     figure = Figure(figsize=(10, 1.4 + 0.52 * len(cells)), layout="constrained")
     sides = figure.subplots(1, 2, sharey=True)
     shown = set()
+    looks = {
+        (f"{family}, {way}", banks, policy): {"color": f"C{number}", "marker": marker}
+        for number, (family, banks) in enumerate(FAMILIES.items())
+        for marker, (way, policy) in zip("^os", WAYS.items(), strict=True)
+    }
     for axes, title in zip(sides, ("over plain cross-entropy", "over the best real-only arm"), strict=True):
         for number, cell in enumerate(cells):
             base = cell.choice["best"] if axes is sides[1] else "none"
-            for place, (name, banks, policy) in enumerate(WAYS):
+            for place, (name, banks, policy) in enumerate(looks):
                 one = cell.find(base, banks, policy)
                 if one is None:
                     continue
-                aside = 0.12 * (place - (len(WAYS) - 1) / 2)
+                aside = 0.07 * (place - (len(looks) - 1) / 2)
                 inside = "white" if one.gain.verdict == "unclear" else None
                 shown.add(name)
                 axes.errorbar(
-                    [100 * one.gain.mean], [number + aside], xerr=_spread(one), marker="o", markersize=4, linewidth=1,
-                    linestyle="none", color=f"C{place}", markerfacecolor=inside,
+                    [100 * one.gain.mean], [number + aside], xerr=_spread(one), markersize=4, linewidth=1,
+                    linestyle="none", markerfacecolor=inside, **looks[name, banks, policy],
                 )  # fmt: skip
         axes.axvline(0, color="0.5", linewidth=1)
         axes.set_title(title, fontsize=9)
@@ -43,10 +48,8 @@ def overview_plot(cells: Sequence[Cell]) -> bytes:
         _plain(axes)
     sides[0].set_yticks(range(len(cells)), [f"{one.dataset}, {one.regime}, {one.classifier}" for one in cells])
     sides[0].set_ylim(len(cells) - 0.5, -0.5)
-    keys = {
-        name: Line2D([], [], color=f"C{place}", marker="o") for place, (name, *_) in enumerate(WAYS) if name in shown
-    }
-    figure.legend(keys.values(), keys.keys(), loc="outside lower center", ncols=3, frameon=False, fontsize=9)
+    keys = {name: Line2D([], [], **look) for (name, *_), look in looks.items() if name in shown}
+    figure.legend(keys.values(), keys.keys(), loc="outside lower center", ncols=4, frameon=False, fontsize=9)
     return figure_png(figure)
 
 

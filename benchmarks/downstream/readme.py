@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.downstream.summary import WAYS, Cell, Comparison, signed
+from benchmarks.downstream.summary import FAMILIES, WAYS, Cell, Comparison, signed
 from synthaug.errors import ConfigError
 from synthaug.storage import new_file
 
@@ -18,11 +18,16 @@ def summary_table(cells: list[Cell]) -> str:
     best, others = [], []
     for cell in cells:
         for base in dict.fromkeys(one.base for one in cell.comparisons):
-            gains = [cell.find(base, banks, policy) for _, banks, policy in WAYS]
-            if any(gains):
-                row = [f"{cell.dataset}, {cell.regime}", cell.classifier, base]
-                row += [f"{100 * np.mean(cell.real_only[base]):.1f}", *map(_gain, gains)]
-                (best if base == cell.choice["best"] else others).append(row)
+            arm = [
+                f"{cell.dataset}, {cell.regime}",
+                cell.classifier,
+                base,
+                f"{100 * np.mean(cell.real_only[base]):.1f}",
+            ]
+            for family, banks in FAMILIES.items():
+                gains = [cell.find(base, banks, policy) for policy in WAYS.values()]
+                if any(gains):
+                    (best if base == cell.choice["best"] else others).append([*arm, family, *map(_gain, gains)])
     lines = ["Over the best real-only arm:\n", *_markdown(best)]
     if others:
         lines.append(
@@ -33,7 +38,7 @@ def summary_table(cells: list[Cell]) -> str:
 
 
 def _markdown(rows: list[list[str]]) -> list[str]:
-    heads = ["data, images", "classifier", "real-only arm", "real only", *(name for name, *_ in WAYS)]
+    heads = ["data, images", "classifier", "real-only arm", "real only", "samples", *WAYS]
     return [f"| {' | '.join(row)} |" for row in [heads, ["---"] * len(heads), *rows]]
 
 

@@ -16,16 +16,15 @@ from synthaug.storage import read_json
 
 METRIC = "balanced_accuracy"
 
-_DIFFUSION, _VAE = ("diffusion", "diffusion long"), ("vae",)
-WAYS = (
-    ("diffusion, added", _DIFFUSION, "add"),
-    ("diffusion, replacing 0.3", _DIFFUSION, "replace 0.3"),
-    ("diffusion, mixed", _DIFFUSION, "mix 0.5"),
-    ("VAE, added", _VAE, "add"),
-    ("VAE, replacing 0.3", _VAE, "replace 0.3"),
-    ("VAE, mixed", _VAE, "mix 0.5"),
-)
-"""What summaries show of every cell, none of it picked by its result: name, banks (the first one counts), policy."""
+FAMILIES = {
+    "diffusion": ("diffusion", "diffusion long"),
+    "VAE": ("vae",),
+    "VAE-GAN": ("vaegan",),
+    "GAN": ("gan",),
+}
+"""What summaries show: by family the banks of which the first one counts."""
+WAYS = {"added": "add", "replacing 0.3": "replace 0.3", "mixed": "mix 0.5"}
+"""What summaries show of every cell and family, none of it picked by its result: policies by what they are called."""
 
 
 @dataclasses.dataclass(frozen=True)

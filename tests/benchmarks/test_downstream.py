@@ -335,15 +335,16 @@ def test_the_summary_shows_all_ways_alike_and_names_the_arm_to_beat(places, fitt
     best, others = (
         [line[2:-2].split(" | ") for line in part.splitlines() if line.startswith("| tiny")] for part in (shown, folded)
     )
-    assert [row[2] for row in best] == [cell.choice["best"]]
+    assert [row[2] for row in best] == [cell.choice["best"]] * 2
+    assert [row[4] for row in best] == ["diffusion", "VAE"]
     assert {row[2] for row in others} == {"none"} - {cell.choice["best"]}
     gains = {(one.bank, one.policy, one.base): 100 * one.gain.mean for one in cell.comparisons}
     first = next(one for one in cell.comparisons if one.bank == "vae" and one.policy == "half")
     assert cell.find(first.base, ("not run", "vae", "diffusion"), "half") is first
     assert cell.find(first.base, ("not run",), "half") is None
     for row in best + others:
-        assert (row[4], row[6]) == ("", "")  # added: not run
-        assert f"{gains['diffusion', 'replace 0.3', row[2]] + 0.0:+.1f}" in row[5]
+        assert row[5] == "", "added: not run"
+        assert f"{gains[row[4].lower(), 'replace 0.3', row[2]] + 0.0:+.1f}" in row[6]
     with pytest.raises(ValueError, match="marks"):
         replace_block("no marks", "table")
 
