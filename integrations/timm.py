@@ -132,7 +132,7 @@ class SyntheticBatch:
 
     def _replace(self, x: Tensor, target: Tensor) -> Tensor:
         fits = self._sampler.bank.images.nbytes <= self.max_cache_bytes
-        if x.device.type == "cpu" or not fits:
+        if x.device.type == "cpu" or not fits or not len(self._sampler.bank):
             return self._replace_from_host(x, self._sampler.labels(target))
         if self._cache is None or self._cache.images.device != x.device:
             # Looking at labels that lie on an accelerator makes the host wait for it, so that is done in the

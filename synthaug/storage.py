@@ -137,7 +137,7 @@ def refuse_existing(path: str | Path, overwrite: bool, what: str) -> None:
         OutputExistsError: If the file is there and ``overwrite`` is false, if it is a folder, or a parent is a file.
         ConfigError: If there is no permission to write there.
     """
-    file = Path(path).resolve()
+    file = Path(path).expanduser().resolve()
     _check_place(file.parent, file, what)
     if file.is_dir():
         raise OutputExistsError(f"{what}: expected a file to write, but {file} is a folder. Name a file in it.")

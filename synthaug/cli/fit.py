@@ -50,7 +50,7 @@ def run(
     size = parse_image_size(image_size)
 
     from synthaug.data import ImageDataset
-    from synthaug.errors import DivergenceError
+    from synthaug.errors import DivergenceError, TrainingInterrupted
     from synthaug.generators import family_class
     from synthaug.generators.card import describe_privacy
     from synthaug.training import TrainingConfig, fit
@@ -89,9 +89,9 @@ def run(
             privacy_clip=privacy_clip,
             **settings,
         )
-    except (KeyboardInterrupt, DivergenceError):
+    except (TrainingInterrupted, DivergenceError):
         raise
-    except Exception:
+    except BaseException:
         begun = False  # an older run in this folder keeps its own settings
         raise
     finally:

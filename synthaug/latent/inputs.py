@@ -308,10 +308,11 @@ def _is_channels_first(images: Any) -> bool:
 
 def _read(item: Any, number: int, size: tuple[int, int], channels: int, resize: bool) -> NDArray[np.uint8]:
     named = isinstance(item, (str, os.PathLike))
+    item = Path(item).expanduser() if named else item
     try:
-        if named and not Path(item).exists():
+        if named and not item.exists():
             raise ValueError("there is no such file")
-        if named and Path(item).is_dir():
+        if named and item.is_dir():
             raise ValueError("that is a folder; name image files, or a dataset with --source")
         pixels = decode(item, size if resize else None, channels)
         if pixels.shape[:2] != size:

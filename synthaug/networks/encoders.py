@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -150,12 +151,36 @@ class TimmEncoder(nn.Module):
                 self.backbone = timm.create_model(name, **options)
         self.resizes = self.size != (height, width)
         self.pools = halvings is None
-        if halvings is None:
-            self.features = int(self.backbone.num_features)
-            self.map_shape = (self.features, 1, 1)
-        else:
-            self.map_shape = (int(self.backbone.feature_info.channels()[-1]), *pyramid(height, width, halvings)[-1])
-            self.features = math.prod(self.map_shape)
+        depth, self.channels_last = self._look(name, channels)
+        self.map_shape = (depth, 1, 1) if halvings is None else (depth, *pyramid(height, width, halvings)[-1])
+        self.features = math.prod(self.map_shape)
+
+    def _look(self, name: str, channels: int) -> tuple[int, bool]:
+        """Return the depth of what the backbone gives, and whether its maps are (B, H, W, C), by one empty image.
+
+        Raises:
+            ConfigError: If it cannot take such images, or gives something else than features.
+        """
+        was_training = self.backbone.training
+        try:
+            with torch.no_grad():
+                given = self.backbone.eval()(torch.zeros(1, channels, *self.size))
+        except (RuntimeError, AssertionError, ValueError, IndexError) as error:
+            raise ConfigError(
+                f"encoder: the timm model {name!r} cannot take images of {self.size[0]}×{self.size[1]} pixels "
+                f"({error}). Choose a convolutional one, a vision transformer with img_size, or small_resnet."
+            ) from error
+        finally:
+            self.backbone.train(was_training)
+        if self.pools:
+            if given.ndim != 2:
+                raise ConfigError(f"encoder: the timm model {name!r} gives no pooled features, but {given.ndim} axes.")
+            return given.shape[1], False
+        depth = int(self.backbone.feature_info.channels()[-1])
+        shape = tuple(given[-1].shape)
+        if depth not in (shape[1], shape[-1]):
+            raise ConfigError(f"encoder: the timm model {name!r} gives no feature maps, but shape {shape}.")
+        return depth, shape[1] != depth
 
     def forward(self, images: Tensor, condition: Tensor | None = None) -> Tensor:
         """Map images (B, C, H, W) to features (B, features), pooled ones if there are; backbones see no condition."""
@@ -169,6 +194,8 @@ class TimmEncoder(nn.Module):
             pooled: Tensor = self.backbone(images)
             return pooled[:, :, None, None]
         features: Tensor = self.backbone(images)[-1]
+        if self.channels_last:
+            features = features.permute(0, 3, 1, 2)
         if features.shape[2:] != self.map_shape[1:]:
             features = F.interpolate(features, size=self.map_shape[1:], mode="bilinear", align_corners=False)
         return features

@@ -102,7 +102,7 @@ class PretrainedNetwork:
             DataError: If the images have neither 1 nor 3 channels.
         """
         images = self._ready(images)
-        with _single_precision_on_cpu():
+        with single_precision_on_cpu():
             return list(self._network.forward_intermediates(images, indices=self._indices, intermediates_only=True))
 
     def pooled(self, images: Tensor) -> Tensor:
@@ -112,7 +112,7 @@ class PretrainedNetwork:
             DataError: If the images have neither 1 nor 3 channels.
         """
         images = self._ready(images)
-        with _single_precision_on_cpu():
+        with single_precision_on_cpu():
             features: Tensor = self._network.forward_head(self._network.forward_features(images), pre_logits=True)
         return features
 
@@ -147,7 +147,7 @@ class PretrainedNetwork:
         return height, width
 
 
-def _single_precision_on_cpu() -> torch.autocast:
+def single_precision_on_cpu() -> torch.autocast:
     """Half precision makes depthwise convolutions twenty times slower on a CPU; elsewhere nothing changes."""
     return torch.autocast("cpu", enabled=False)
 

@@ -207,7 +207,7 @@ class SampleBank:
                 }
             )
         try:
-            return pq.read_table(self._folder() / TABLE)
+            return pq.read_table(self._folder(check=True) / TABLE)
         except pa.ArrowInvalid as error:
             raise FormatError(f"{self.path / TABLE} is damaged: {error}") from error
 
@@ -217,7 +217,7 @@ class SampleBank:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        if self.path is None or not (self._folder() / REJECTED).is_file():
+        if self.path is None or not (self._folder(check=True) / REJECTED).is_file():
             return self.table.slice(0, 0).append_column("reason", pa.array([], type=pa.string()))
         try:
             return pq.read_table(self.path / REJECTED)
@@ -271,17 +271,22 @@ class SampleBank:
             return self.__dict__.copy()
         return {name: value for name, value in self.__dict__.items() if name not in _MAPPED} | {"_stale": True}
 
-    def _folder(self) -> Path:
-        """Return the folder, once per process checked to be the bank that was pickled."""
+    def _folder(self, *, check: bool = False) -> Path:
+        """Return the folder, checked to be the bank that was opened where it was pickled since, or ``check`` says so.
+
+        Raises:
+            FormatError: If it is another one by now.
+        """
         if self.path is None:
             raise FormatError("this bank lives in memory and has no folder; write it with save(path).")
-        if self.__dict__.pop("_stale", False):
+        if check or self.__dict__.get("_stale", False):
             found = read_header(self.path)["digest"]
             if found != self.digest:
                 raise FormatError(
                     f"the bank in {self.path} changed since this object was made (digest {self.digest[:12]}, "
                     f"now {found[:12]}). Open it anew with SampleBank.open."
                 )
+            self.__dict__.pop("_stale", None)
         return self.path
 
 

@@ -137,6 +137,13 @@ def test_an_interrupted_run_keeps_its_settings_and_a_refused_one_touches_nothing
     assert call("fit", "digits", "--out", out, "--steps", 6).exit_code == 2
     assert (out / "cli.yaml").read_text() == before
 
+    def before_it_began(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("synthaug.training.fit", before_it_began)
+    assert call("fit", "digits", "--out", out, "--steps", 7).exit_code == 130
+    assert (out / "cli.yaml").read_text() == before
+
 
 def test_dry_run_prints_and_writes_nothing(tmp_path):
     result = call("fit", "digits", *TINY, "--dry-run", "--out", tmp_path / "run")

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from synthaug.data import ImageDataset
-from synthaug.errors import ConfigError, DataError, FormatError, LabelError
+from synthaug.errors import ConfigError, DataError, FormatError, LabelError, OutputExistsError
 from synthaug.generators import make_generator
 from synthaug.generators.base import Posterior
 from synthaug.images import encode_png
@@ -90,9 +90,12 @@ def test_keeping_the_residual_leaves_an_unmoved_image_alone(linear) -> None:
     assert (apply(linear, noisy, direction, (0,), "boot")[:, 0] != noisy).any()
 
 
-def test_a_direction_is_kept_exactly_and_refused_elsewhere(linear, tmp_path) -> None:
+def test_a_direction_is_kept_exactly_and_refused_elsewhere(linear, tmp_path, monkeypatch) -> None:
     direction = attribute_direction(linear, shades([140]), shades([100]), "boot", "boot", name="bright")
-    direction.save(tmp_path / "bright.json")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    direction.save("~/bright.json")
+    with pytest.raises(OutputExistsError):
+        direction.save("~/bright.json")
     again = Direction.load(tmp_path / "bright.json")
     np.testing.assert_array_equal(again.vector, direction.vector)
     assert (again.name, again.generator, again.images) == ("bright", direction.generator, (1, 1))

@@ -34,6 +34,17 @@ def test_timm_backbones_encode_small_and_odd_images(name: str, shape: tuple[int,
     assert encoder(torch.randn(2, *shape), None).shape == (2, encoder.features)
 
 
+def test_timm_backbones_of_other_makes_are_looked_at_first() -> None:
+    """What timm says of their features is not what they give: wider after pooling, or with channels last."""
+    images = torch.randn(2, 1, 28, 28)
+    wide = make_encoder("mobilenetv3_small_050", (1, 28, 28))
+    assert wide(images).shape == (2, wide.features) == (2, 1024)
+    last = make_encoder("swin_tiny_patch4_window7_224", (1, 28, 28), halvings=2)
+    assert last.feature_map(images).shape == (2, *last.map_shape)
+    with pytest.raises(ConfigError, match="'mixer_s32_224' cannot take images of 32×32"):
+        make_encoder("mixer_s32_224", (1, 28, 28))
+
+
 def test_unknown_encoder_names_close_ones() -> None:
     with pytest.raises(ConfigError, match="Did you mean 'small_resnet'"):
         make_encoder("smal_resnet", (1, 8, 8))

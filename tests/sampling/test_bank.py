@@ -119,14 +119,19 @@ def test_open_refuses_foreign_damaged_and_newer_folders(gen, tmp_path):
 def test_pickles_as_its_path_and_notices_a_change(gen, tmp_path):
     bank = generate(gen, per_class=40, out=tmp_path / "bank")
     _ = bank.images, bank.table, bank.indices_of(0)
+    opened = SampleBank.open(tmp_path / "bank")
     data = pickle.dumps(bank)
     assert len(data) < 2000
     again = pickle.loads(data)
     assert (again.images == bank.images).all()
     assert again.indices_of("bag").tolist() == bank.indices_of("bag").tolist()
     generate(gen, per_class=40, seed=1, out=tmp_path / "bank", overwrite=True)
-    with pytest.raises(FormatError, match="changed"):
-        _ = pickle.loads(data).images
+    other = pickle.loads(data)
+    for _ in range(2):  # asking again does not help
+        with pytest.raises(FormatError, match="changed"):
+            _ = other.images
+    with pytest.raises(FormatError, match="changed"):  # nor are images of the one given weights of the other
+        _ = opened.weights
     shutil.rmtree(tmp_path / "bank")
     with pytest.raises(FormatError, match="no such folder"):
         _ = pickle.loads(data).labels

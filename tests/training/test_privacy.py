@@ -284,6 +284,7 @@ def test_noise_is_secret_unless_seeded(digits: ImageDataset) -> None:
     assert fit(digits, privacy_seed=1, **settings).digest == seeded.digest
     assert fit(digits, privacy_seed=2, **settings).digest != seeded.digest
     assert seeded.privacy["noise"] == "repeatable"
+    assert seeded.provenance["training"]["privacy_seed"] is None, "it would undo what the card promises its readers"
 
 
 def test_divergence_is_told_by_the_weights(digits: ImageDataset, tmp_path: Path) -> None:

@@ -101,10 +101,11 @@ class Compressed:
         Raises:
             OutputExistsError: If it is already there and ``overwrite`` is false.
         """
-        refuse_existing(Path(path), overwrite, "compressed images")
-        with new_file(Path(path)) as temporary:
+        target = Path(path).expanduser()
+        refuse_existing(target, overwrite, "compressed images")
+        with new_file(target) as temporary:
             temporary.write_bytes(self.to_bytes())
-        return Path(path)
+        return target
 
     @classmethod
     def load(cls, path: str | Path, generator: Generator) -> Compressed:
@@ -119,7 +120,7 @@ class Compressed:
             FormatError: If the file is missing, damaged or something else.
         """
         try:
-            data = Path(path).read_bytes()
+            data = Path(path).expanduser().read_bytes()
         except OSError as error:
             raise FormatError(f"cannot read the compressed images {path}: {error.strerror}.") from error
         try:

@@ -91,7 +91,7 @@ class Direction:
         """
         storage.refuse_existing(path, overwrite, "direction")
         values = {"format": _FORMAT, "version": _VERSION, **dataclasses.asdict(self), "vector": self.vector.tolist()}
-        storage.write_json(Path(path), values)
+        storage.write_json(Path(path).expanduser(), values)
 
     @classmethod
     def load(cls, path: str | Path) -> Direction:
@@ -100,7 +100,7 @@ class Direction:
         Raises:
             FormatError: If the file is missing or is no direction.
         """
-        values = storage.read_json(Path(path))
+        values = storage.read_json(Path(path).expanduser())
         if not isinstance(values, dict) or values.get("format") != _FORMAT or values.get("version") != _VERSION:
             raise FormatError(f"expected {path} to be a direction (version {_VERSION}) that synthaug has written.")
         try:

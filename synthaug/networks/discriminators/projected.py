@@ -18,7 +18,7 @@ from torch.nn.utils.parametrizations import spectral_norm
 
 from synthaug.networks.blocks import ClassEmbedding
 from synthaug.networks.discriminators.base import Discriminator
-from synthaug.networks.pretrained import BUNDLED, load_pretrained
+from synthaug.networks.pretrained import BUNDLED, load_pretrained, single_precision_on_cpu
 
 _GROUP = 8
 """Channels that are normalised together."""
@@ -79,8 +79,10 @@ class ProjectedDiscriminator(Discriminator):
 
     def judge(self, maps: list[Tensor], labels: Tensor) -> Tensor:
         """Map the pretrained network's feature maps and labels (B,) to scores (B, 4), one for each scale."""
-        mixed = self.mixing(maps)
-        return torch.cat([head(features, labels) for head, features in zip(self.heads, mixed, strict=True)], 1)
+        # In bf16 a processor's gradients of strided convolutions over maps of width 1 may be anything (torch 2.14).
+        with single_precision_on_cpu():
+            mixed = self.mixing(maps)
+            return torch.cat([head(features, labels) for head, features in zip(self.heads, mixed, strict=True)], 1)
 
 
 class RandomMixing(nn.Module):
