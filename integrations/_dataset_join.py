@@ -79,6 +79,7 @@ def add_synthetic(
             "expected a synthetic Dataset for a real Dataset, but got an IterableDataset; "
             "use real.to_iterable_dataset()."
         )
+    form = real._formatting.format_type if streaming and real._formatting else None
     real = real._resolve_features() if streaming else real
     image, label = find_columns(real.features, image_column, label_column)
     shape = common_shape(real, image)
@@ -92,7 +93,9 @@ def add_synthetic(
         synthetic = synthetic._resolve_features()
     synthetic = _align(synthetic, real.features, image, label, shape)
     joined = datasets.concatenate_datasets([_with_source(real, "real"), _with_source(synthetic, "synthetic")])
-    return joined if streaming else _formatted(joined, real)
+    if streaming:  # the steps above read a stream as Arrow tables
+        return joined.with_format(form)
+    return _formatted(joined, real)
 
 
 def _formatted(joined: Any, real: Any) -> Any:
@@ -153,7 +156,10 @@ def _from_bank(bank: BankLike, shape: CommonShape) -> Any:
 
 def _align(synthetic: Any, features: Any, image: str, label: str, shape: CommonShape) -> Any:
     """Give synthetic rows the real dataset's column names, label numbers, image feature and images' shape."""
-    own_image, own_label = find_columns(synthetic.features, None, None)
+    # Samples of several label columns have them named as the real rows do.
+    kinds = {image: datasets.Image, label: datasets.ClassLabel}
+    same = [name if isinstance(synthetic.features.get(name), kind) else None for name, kind in kinds.items()]
+    own_image, own_label = find_columns(synthetic.features, *same)
     taken = [name for name in synthetic.column_names if name not in (own_image, own_label, _SOURCE)]
     renamed = {name: f"synthetic_{name}" for name in taken if name in features or name in (image, label)}
     pairs = {own_image: image, own_label: label}

@@ -60,7 +60,7 @@ def run(
                 typer.echo(line, err=True)
         else:
             small = read_images(chosen, reader, resize=False)
-            restored = upscale(gen, small, factor, labels, steps=steps)
+            restored = upscale(gen, chosen, factor, labels, steps=steps)
             repeated = small[:12].repeat(factor, axis=1).repeat(factor, axis=2)
             picture = row_grid([repeated, enlarge(small[:12], factor), restored[:12]], ["given", "bicubic", OURS])
         (folder / IMAGES).mkdir()

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,26 @@ from synthaug.data.dataset import ImageDataset
 from synthaug.data.overlap import among
 from synthaug.data.sources import huggingface, parquet
 from synthaug.data.sources.arrays import check_images
+from synthaug.data.sources.base import Row, Source
+from synthaug.data.sources.find import find_source
 from synthaug.data.sources.folder import from_loose_files
 from synthaug.errors import DataError, DataWarning
+from synthaug.storage import digest
 
 CLASS = "unlabelled"
 """Name of the one class that images without labels have."""
+
+
+class _LabelsAside(Source):
+    """Another source whose rows are all of one class, whatever labels they have, and if they have none."""
+
+    def __init__(self, source: Source) -> None:
+        fingerprint = None if source.fingerprint is None else digest(CLASS, source.fingerprint)
+        super().__init__(source.name, fingerprint, [CLASS], source.total, source.problems)
+        self._source = source
+
+    def rows(self) -> Iterator[Row]:
+        return (dataclasses.replace(row, label=CLASS) for row in self._source.rows())
 
 
 def load_unlabelled(
@@ -54,6 +71,9 @@ def load_unlabelled(
         folder = Path(source).expanduser()
         if folder.is_dir() and not huggingface.is_saved(folder) and not parquet.files_under(folder):
             source = from_loose_files(folder, CLASS)
+    if not isinstance(source, (ImageDataset, Source)):
+        source = _LabelsAside(find_source(source, split=split))
+        split = None
     read = ImageDataset.load(source, (sides[0], sides[1]), channels=channels, split=split, cache_dir=cache_dir)
     known = among(read, labelled)
     if known.all():

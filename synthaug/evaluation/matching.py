@@ -12,12 +12,15 @@ from synthaug.data import ImageDataset
 _MOST_IMAGES = 2000
 
 
-def matched_rows(datasets: Sequence[ImageDataset], seed: int = 0) -> list[NDArray[np.int64]]:
-    """Choose from each dataset as many images of each class as all of them have, 2,000 from each at most.
+def matched_rows(
+    datasets: Sequence[ImageDataset], seed: int = 0, *, most: int = _MOST_IMAGES
+) -> list[NDArray[np.int64]]:
+    """Choose from each dataset as many images of each class as all of them have, up to ``most`` from each.
 
     Args:
         datasets: Of the same classes, in the same order.
         seed: Of the choice.
+        most: Images from each dataset, about.
 
     Returns:
         Rows of each dataset, sorted.
@@ -30,7 +33,7 @@ def matched_rows(datasets: Sequence[ImageDataset], seed: int = 0) -> list[NDArra
     """
     random = np.random.default_rng([seed, 0x3A7C])
     counts = np.min([data.class_counts for data in datasets], axis=0)
-    counts = np.ceil(counts * min(1.0, _MOST_IMAGES / max(1, counts.sum()))).astype(np.int64)
+    counts = np.ceil(counts * min(1.0, most / max(1, counts.sum()))).astype(np.int64)
     chosen: list[list[NDArray[np.int64]]] = [[np.empty(0, np.int64)] for _ in datasets]
     for label, count in enumerate(counts.tolist()):
         for data, rows in zip(datasets, chosen, strict=True):

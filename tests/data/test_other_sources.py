@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from torchvision.datasets import VisionDataset
 
 from synthaug import ImageDataset
 from synthaug.errors import ConfigError, DataError, DataWarning, LabelError
@@ -337,3 +338,24 @@ def test_bad_sizes(size) -> None:
 def test_bad_channels(channels) -> None:
     with pytest.raises(ConfigError, match="channels: expected"):
         ImageDataset.load("digits", channels=channels)
+
+
+class Pets(VisionDataset):
+    """As torchvision's OxfordIIITPet: `target_transform` is applied by the joint transforms alone."""
+
+    classes = ("abyssinian", "beagle", "bombay")
+
+    def __len__(self) -> int:
+        return 3
+
+    def __getitem__(self, index: int) -> tuple[Image.Image, int]:
+        image = Image.new("L", (8, 8), 10 * index)
+        return self.transforms(image, index) if self.transforms else (image, index)
+
+
+def test_labels_that_joint_transforms_change_are_changed(tmp_path: Path) -> None:
+    data = ImageDataset.load(Pets(str(tmp_path), target_transform=[2, 0, 1].__getitem__))
+    named = {int(image.max()): data.classes[label] for image, label in zip(data.images, data.labels, strict=True)}
+    assert named == {0: "abyssinian", 10: "beagle", 20: "bombay"}
+    binary = ImageDataset.load(Pets(str(tmp_path), target_transform=[0, 1, 0].__getitem__))
+    assert binary.labels.tolist() == [0, 1, 0]

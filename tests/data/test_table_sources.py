@@ -249,3 +249,31 @@ def test_a_mistyped_path_below_a_folder_is_not_looked_for_on_the_hub(tmp_path: P
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match=r"no file or folder data/photso\. Did you mean 'data/photos'"):
         ImageDataset.load("data/photso")
+
+
+def test_shards_whose_labels_mean_other_classes_are_refused(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    for number, names in enumerate((["cat", "dog"], ["dog", "cat"])):
+        features = datasets.Features({"image": datasets.Image(), "label": datasets.ClassLabel(names=names)})
+        images = [np.full((8, 8), value, np.uint8) for value in (10, 11)]
+        rows = datasets.Dataset.from_dict({"image": images, "label": [0, 1]}, features=features)
+        rows.to_parquet(str(tmp_path / f"part-{number}.parquet"))
+    with pytest.raises(DataError, match=r"part-1\.parquet: expected labels as in part-0.* got the classes dog, cat"):
+        ImageDataset.load(tmp_path)
+
+
+def test_files_that_a_hugging_face_dataset_names_are_read_again_when_they_change(tmp_path: Path, monkeypatch) -> None:
+    datasets = pytest.importorskip("datasets")
+
+    def load() -> list[int]:
+        rows = datasets.Dataset.from_dict({"image": ["0.png", "1.png"], "label": [0, 1]})
+        return first_pixels(ImageDataset.load(rows.cast_column("image", datasets.Image())))
+
+    for folder, values in (("one", (10, 20)), ("other", (30, 40))):  # as two projects with names alike
+        (tmp_path / folder).mkdir()
+        monkeypatch.chdir(tmp_path / folder)
+        for number, value in enumerate(values):
+            Image.new("L", (5, 4), value).save(f"{number}.png")
+        assert load() == list(values)
+    Image.new("L", (5, 4), 50).save("0.png")
+    assert load() == [50, 40]

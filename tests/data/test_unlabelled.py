@@ -62,3 +62,13 @@ def test_images_that_are_labelled_already_are_left_out(labelled):
 def test_what_is_not_there_is_named(labelled, tmp_path):
     with pytest.raises(DataError, match="nowhere"):
         load_unlabelled(tmp_path / "nowhere", labelled)
+
+
+def test_images_whose_label_is_missing_are_what_is_meant(labelled):
+    datasets = pytest.importorskip("datasets")
+    images = [np.full((8, 8), value, np.uint8) for value in range(5)]
+    rows = datasets.Dataset.from_dict(
+        {"image": images, "label": [None, None, -1, 0, 1]},
+        features=datasets.Features({"image": datasets.Image(), "label": datasets.Value("int64")}),
+    )
+    assert len(load_unlabelled(rows, labelled)) == 5

@@ -14,7 +14,7 @@ from rich.console import Console
 import synthaug
 from synthaug.data import ImageDataset
 from synthaug.errors import ConfigError, DataError, OutputExistsError, TrainingInterrupted
-from synthaug.evaluation.comparison import runs, worker
+from synthaug.evaluation.comparison import page, runs, worker
 from synthaug.evaluation.comparison.claims import CLAIMS, Claim, judge
 from synthaug.evaluation.comparison.intervals import difference_interval, mean_interval, spread_ratio_interval
 from synthaug.evaluation.comparison.splits import train_and_held_out
@@ -118,6 +118,13 @@ def test_overwriting_leaves_what_no_comparison_wrote(data, tmp_path, monkeypatch
     assert sorted(path.name for path in (out / "runs").iterdir()) == ["gan", "photos", "reals", "vae"]
     assert [path.name for path in (out / "runs" / "vae").iterdir()] == ["notes.txt"]
     assert (out / "data" / "raw" / "precious.txt").is_file()
+
+
+def test_the_page_says_where_real_images_are_too_few_to_compare_with():
+    assert "Fréchet" not in page._on_reals({"measured_on": 100, "reals_measured_on": 100})
+    few = page._on_reals({"measured_on": 100, "reals_measured_on": 80})
+    assert "There are 80 to measure, in place of 100: by that alone their Fréchet distance is larger" in few
+    assert page._on_reals({"measured_on": 100, "reals_failure": "six or more"}).endswith("samples: six or more")
 
 
 @pytest.mark.slow

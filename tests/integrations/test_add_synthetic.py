@@ -282,3 +282,17 @@ def test_takes_our_builder(tmp_path, streaming):
     assert rows["kind"] == [0, 1, 2, 2, 1, 2, 1]
     assert rows["source"] == [0] * 3 + [1] * 4
     assert rows["generator"][3:] == [gen.digest] * 4
+
+
+def test_a_stream_keeps_its_format():
+    joined = add_synthetic(real_rows().to_iterable_dataset().with_format("numpy"), synthetic_rows())
+    assert {type(row["picture"]) for row in joined} == {np.ndarray}
+
+
+def test_samples_of_several_label_columns_are_joined_by_the_name_of_the_real_one():
+    columns = {"image": [np.full((4, 4), 9, np.uint8)] * 2, "coarse": [0, 0], "fine": [0, 1]}
+    names = {"coarse": ["shoe"], "fine": ["boot", "sneaker"]}
+    features = {"image": datasets.Image()} | {name: datasets.ClassLabel(names=of) for name, of in names.items()}
+    rows = datasets.Dataset.from_dict(columns, features=datasets.Features(features))
+    joined = add_synthetic(rows, rows, label_column="fine")
+    assert joined["fine"][:] == [0, 1, 0, 1]

@@ -253,6 +253,7 @@ def test_columns_that_say_nothing_are_refused(linear, tmp_path) -> None:
 def test_a_group_is_a_folder_with_or_without_classes(linear, tmp_path) -> None:
     (tmp_path / "sneaker").mkdir()
     (tmp_path / "sneaker" / "a.png").write_bytes(encode_png(shades([7])[0]))
+    (tmp_path / "README.md").write_text("what `synthaug generate` writes beside class folders")
     data = group_images(tmp_path, linear)
     assert isinstance(data, ImageDataset)
     assert data.classes == ("sneaker",)

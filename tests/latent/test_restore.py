@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from synthaug.data import ImageDataset
 from synthaug.errors import ConfigError, DataError
 from synthaug.generators import make_generator, save
 from synthaug.latent.quality import psnr, ssim
@@ -171,6 +172,14 @@ def test_small_images_are_read_at_their_size(trained, images, tmp_path):
     Image.fromarray(images.images[0, ..., 0]).save(files[1])
     with pytest.raises(DataError, match=r"1\.png: expected 4×4 pixels"):
         upscale(trained, files, 2, "0")
+
+
+def test_a_datasets_own_labels_are_taken(trained, images):
+    small = ImageDataset.from_arrays(shrink(images.images[:6], 2), images.labels[:6], images.classes)
+    wanted = upscale(trained, small.images, 2, images.labels[:6].tolist())
+    np.testing.assert_array_equal(upscale(trained, small, 2), wanted)
+    swapped = ImageDataset.from_arrays(small.images, (images.labels[:6] + 1) % 3, images.classes)
+    assert (upscale(trained, swapped, 2) != wanted).any()
 
 
 def test_non_local_means_is_tuned_to_the_images(images):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -41,7 +43,8 @@ def test_scores_rise_and_results_reproduce(trained, method) -> None:
     np.testing.assert_allclose(found.scores, (found.images / 255).mean(axis=(1, 2, 3)), atol=1e-4)
     np.testing.assert_array_equal(found.images, trained.decode_codes(found.codes, found.labels))
     assert found.history.shape == (9, 5)
-    again = search(trained, brightness, {"0": 3, "7": 2}, steps=8, seed=3, method=method)
+    again = search(trained, brightness, {"0": 3, "7": 2}, steps=8, seed=np.int64(3), method=method)
+    assert json.dumps(again.bank().provenance)  # NumPy's seeds can be written
     np.testing.assert_array_equal(again.codes, found.codes)
     fewer = search(trained, brightness, ["7"], steps=8, seed=3, method=method)
     np.testing.assert_allclose(fewer.codes[0], found.codes[3], atol=1e-3)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import operator
+import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -169,3 +170,15 @@ def labels_of(raw: Sequence[RawLabel], classes: Sequence[str]) -> np.ndarray[tup
     """Return raw labels as positions in ``classes`` found by `classes_of`, shape (N,)."""
     index = {name: position for position, name in enumerate(classes)}
     return np.fromiter((index[str(label)] for label in raw), dtype=np.int64, count=len(raw))
+
+
+def status_of(paths: Iterable[str]) -> list[tuple[str, int, int, int]]:
+    """Return the absolute name, size and times of each file, which change with its content; −1 where there is none."""
+    found = []
+    for path in paths:
+        try:
+            status = os.stat(path)  # noqa: PTH116 - a quarter of the time of Path's
+            found.append((os.path.abspath(path), status.st_size, status.st_mtime_ns, status.st_ctime_ns))  # noqa: PTH100
+        except (OSError, ValueError):
+            found.append((os.path.abspath(path), -1, 0, 0))  # noqa: PTH100 - decoding says so
+    return found

@@ -19,7 +19,7 @@ from synthaug.errors import DataError, did_you_mean
 from synthaug.storage import MANIFEST, METADATA
 
 _IGNORED = {"__MACOSX", "Thumbs.db", "desktop.ini"}
-_ABOUT = {"README.md", METADATA, "metadata.csv", "metadata.jsonl"}
+ABOUT = {"README.md", METADATA, "metadata.csv", "metadata.jsonl"}
 """Files at the top that tell of the images: what `synthaug generate --format imagefolder` and `datasets` write."""
 _SHARDS = ".tar"
 
@@ -116,7 +116,7 @@ def from_loose_files(root: Path, label: str) -> FolderSource:
 
 def _content(folder: Path) -> list[os.DirEntry[str]]:
     """Return the visible entries of a folder but those that tell of the others."""
-    return [entry for entry in _visible(folder) if entry.name not in _ABOUT]
+    return [entry for entry in _visible(folder) if entry.name not in ABOUT]
 
 
 def _classes_of(part: Path) -> tuple[list[str], dict[str, str | None]]:

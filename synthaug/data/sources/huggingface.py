@@ -6,8 +6,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from synthaug import storage
-from synthaug.data.sources.base import Row, Source
+from synthaug.data.sources.base import Row, Source, status_of
 from synthaug.data.sources.selection import choose_split
 from synthaug.data.sources.tables import Columns, features_of, integer_labels, is_text, table_rows, text_classes
 from synthaug.errors import DataError, MissingExtraError
@@ -78,8 +81,20 @@ def from_object(
             columns.classes = text_classes(distinct)
         elif len(having) > 1:
             labels = integer_labels(distinct)
-    fingerprint = storage.digest("datasets", source._fingerprint, columns.image, columns.label)
+    named = storage.canonical_json(status_of(_named_files(source.data.column(columns.image))))
+    fingerprint = storage.digest("datasets", source._fingerprint, columns.image, columns.label, named)
     return HuggingFaceSource(source, columns, name, fingerprint, labels)
+
+
+def _named_files(images: pa.ChunkedArray) -> list[str]:
+    """Return the files that a column names in place of holding their images: these may change while it does not."""
+    if is_text(images.type):
+        return [path for path in images.unique().to_pylist() if path]
+    if not pa.types.is_struct(images.type) or {"bytes", "path"} - {field.name for field in images.type}:
+        return []
+    encoded, paths = (pc.struct_field(images, name) for name in ("bytes", "path"))
+    named = pc.and_(pc.is_null(encoded), pc.is_valid(paths))
+    return [str(path) for path in pc.filter(paths, named).to_pylist()]
 
 
 def from_saved(path: Path, split: str | None, image_column: str | None, label_column: str | None) -> HuggingFaceSource:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import copy
-import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from synthaug import storage
-from synthaug.data.sources.base import Broken, Row, Source
+from synthaug.data.sources.base import Broken, Row, Source, status_of
 from synthaug.errors import DataError
 
 
@@ -87,6 +86,16 @@ def _unchanged(*values: Any, **named: Any) -> Any:
     return values[0] if len(values) == 1 else values
 
 
+class _TargetAlone:
+    """Stands for joint transforms of image and label: leaves the image alone, and changes the label as they do."""
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        self.function = function
+
+    def __call__(self, image: Any, target: Any) -> tuple[Any, Any]:
+        return image, self.function(target)
+
+
 def _is_folder(dataset: Any) -> bool:
     """Tell whether the items are the image files in ``samples``, read by no code of the user's."""
     if not isinstance(getattr(dataset, "samples", None), list) or not hasattr(dataset, "loader"):
@@ -114,6 +123,9 @@ def _raw(dataset: Any) -> tuple[Any, list[str]]:
     """Return a dataset without its transforms and those of the datasets that it is made of, and their names."""
     left_out = [key for key in ("transform", "transforms") if getattr(dataset, key, None) is not None]
     changes: dict[str, Any] = dict.fromkeys(left_out, _unchanged)
+    if "transforms" in changes:  # where torchvision changes labels, too
+        function = getattr(dataset.transforms, "target_transform", None) or getattr(dataset, "target_transform", None)
+        changes["transforms"] = _TargetAlone(function) if function is not None else _unchanged
     if _is_joined(dataset):
         parts = [_raw(part) for part in dataset.datasets]
         changes["datasets"] = [part for part, _ in parts]
@@ -176,15 +188,9 @@ def _fingerprint(dataset: Any) -> str | None:
     if type(dataset).__module__.split(".")[0] != "torchvision":
         return None
     if _is_folder(dataset):
-        listing = []
-        for path, label in dataset.samples:
-            try:
-                status = os.stat(path)  # noqa: PTH116
-                known = status.st_size, status.st_mtime_ns, status.st_ctime_ns
-            except OSError:
-                known = -1, 0, 0  # decoding says so
-            listing.append("\0".join(map(str, (path, *known, label))) + "\n")
-        return storage.digest("samples", "".join(listing).encode(errors="surrogatepass"))
+        files = status_of(str(path) for path, _ in dataset.samples)
+        lines = ["\0".join(map(str, (*known, label))) for known, (_, label) in zip(files, dataset.samples, strict=True)]
+        return storage.digest("samples", "\n".join(lines).encode(errors="surrogatepass"))
     data, targets = getattr(dataset, "data", None), getattr(dataset, "targets", None)
     if data is None or targets is None:
         return None

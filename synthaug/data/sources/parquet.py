@@ -105,6 +105,11 @@ def from_files(
                 f"{shown}: expected the column {min(missing)!r} as in {readable[0][0]}, "
                 f"but it has {', '.join(own.names)}."
             )
+        elif difference := _other_labels(own, schema, columns):
+            raise DataError(
+                f"{shown}: expected labels as in {readable[0][0]}, but got {difference}: one label would mean several "
+                "classes. Write both with the same names, or the classes' names as text."
+            )
         readable.append((shown, path))
         total += metadata.num_rows
         whole = whole and _holds_images(metadata, own, columns.image)
@@ -121,6 +126,16 @@ def from_files(
     if not whole:
         fingerprint = None  # files that are named may change while these do not
     return ParquetSource(name, fingerprint, classes, total, problems, readable, columns, integer_labels(labels))
+
+
+def _other_labels(own: pa.Schema, first: pa.Schema, columns: Columns) -> str | None:
+    """Say how the labels of a file differ from those of the first one; None if they mean the same."""
+    if is_text(own.field(columns.label).type) != is_text(first.field(columns.label).type):
+        return f"labels of the type {own.field(columns.label).type}"
+    names = features_of(own).get(columns.label, {}).get("names")
+    if names is None or columns.classes is None or list(names) == columns.classes:
+        return None
+    return f"the classes {', '.join(map(str, names[:_SHOWN]))}{', …' if len(names) > _SHOWN else ''}"
 
 
 def _hidden(relative: Path) -> bool:

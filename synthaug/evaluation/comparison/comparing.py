@@ -222,10 +222,12 @@ def _collect(out: Path, names: Sequence[str], tasks: Sequence[Task], reals: Task
 
     families = {name: of(name, [task for task in tasks if task.family == name]) for name in names}
     reference = of(REALS, [reals])
-    everything = [run for family in (reference, *families.values()) for run in family.runs]
+    everything = [run for family in (*families.values(), reference) for run in family.runs]
     about = about | {
         "seconds": sum(run["seconds"] for run in everything),
-        "warning": next((run["fidelity"]["warning"] for run in everything), None),
+        "warning": next((run["fidelity"]["warning"] for run in everything), None),  # of samples, where there are some
+        "reals_measured_on": next((run["fidelity"]["samples"] for run in reference.runs), None),
+        "reals_failure": next(iter(reference.failures.values()), None),
     }
     result = Comparison(families, reference if reference.runs else None, tuple(judge_all(families)), about, out)
     write_json(out / JSON, result.to_dict())

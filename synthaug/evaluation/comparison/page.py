@@ -76,7 +76,7 @@ def comparison_page(
         "Mean ± standard deviation over seeds",
         columns,
         body,
-        "Real (train): real training images in place of samples, which is what a perfect generator would reach.",
+        _on_reals(about),
         difference=False,
     )
     for finding in findings:
@@ -112,6 +112,19 @@ def _answer(finding: Finding) -> str:
         "unclear": "Unclear: the interval over seeds allows both.",
         "not measured": "Not measured.",
     }[finding.verdict]
+
+
+def _on_reals(about: Mapping[str, Any]) -> str:
+    if failure := about.get("reals_failure"):
+        return f"Real training images could not be measured in place of samples: {failure}"
+    words = "Real (train): real training images in place of samples, which is what a perfect generator would reach."
+    number = about.get("reals_measured_on")
+    if number is not None and number < about["measured_on"]:
+        words += (
+            f" There are {number:,} to measure, in place of {about['measured_on']:,}: by that alone their Fréchet "
+            "distance is larger, and no measure for the others'."
+        )
+    return words
 
 
 def _method(about: Mapping[str, Any]) -> list[str]:

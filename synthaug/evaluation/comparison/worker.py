@@ -66,7 +66,7 @@ def perform(out: Path, folder: Path) -> None:
     if task.family == REALS:
         _draw(reals.images, reals.labels, reals, folder)
         # Distances compare on the same shares of the classes alone, and best on the same numbers.
-        rows, of_reals = matched_rows([train, reals], task.seed)
+        rows, of_reals = matched_rows([train, reals], task.seed, most=task.samples)
         images, labels, reals = train.take(rows), train.labels[rows], reals.subset(of_reals)
     else:
         generator, result["training"] = _train(task, train, folder)

@@ -14,6 +14,7 @@ from synthaug.data import ImageDataset
 from synthaug.data.decode import decode
 from synthaug.data.sources.base import Source, read_label
 from synthaug.data.sources.find import find_source
+from synthaug.data.sources.folder import ABOUT
 from synthaug.data.sources.huggingface import HuggingFaceSource
 from synthaug.data.sources.parquet import ParquetSource
 from synthaug.errors import DataError, did_you_mean
@@ -154,5 +155,9 @@ def group_images(path: str | Path, gen: Generator) -> ImageDataset | list[str]:
     folder = Path(path)
     if not folder.is_dir():
         raise DataError(f"expected a folder of images, but {path} is none.")
-    files = sorted(str(file) for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
+    files = sorted(
+        str(file)
+        for file in folder.iterdir()
+        if file.is_file() and not file.name.startswith(".") and file.name not in ABOUT
+    )
     return files or load_source(folder, gen)

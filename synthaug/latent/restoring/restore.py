@@ -23,12 +23,14 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
+from synthaug.data import ImageDataset
 from synthaug.errors import ConfigError, DataError
 from synthaug.generators import CHUNK, Generator
 from synthaug.latent.inputs import (
     ImagesLike,
     LabelsLike,
     as_generator,
+    dataset_labels,
     read_images,
     read_labelled,
     require_encoder,
@@ -109,7 +111,7 @@ def upscale(
         images: Small images in any form that `synthaug.latent.inputs.read_images` reads, of sides H / factor and
             W / factor of the generator's (C, H, W).
         factor: 2 or 4.
-        labels: Classes of the images; found by the generator if left out.
+        labels: Classes of the images; left out, a dataset's own, and of other images found by the generator.
         steps: Gradient steps of the projection, where the generator was neither trained for this nor is diffusion in
             pixels; 0 takes the code that the encoder finds for the bicubic enlargement.
 
@@ -126,9 +128,10 @@ def upscale(
     """
     gen = as_generator(gen)
     trained = _trained_for(gen, "downsample", factor)
+    own = dataset_labels(images, gen) if labels is None and isinstance(images, ImageDataset) else None
     images = read_images(images, reader_of_small(gen, factor), resize=False)
     bicubic = enlarge(images, factor)
-    numbers = resolve_labels(labels, gen, bicubic)
+    numbers = resolve_labels(labels, gen, bicubic) if own is None else own
     if gen.has_denoiser:
         return _denoised_in_turn(gen, bicubic, numbers, images, factor)
     codes, _ = gen.encode_images(bicubic, numbers)

@@ -25,6 +25,7 @@ from synthaug.latent.inputs import as_generator, in_evaluation
 from synthaug.latent.searching.methods import METHODS, Problem
 from synthaug.latent.searching.scores import BlackBox, Constraint, Score
 from synthaug.sampling import SampleBank
+from synthaug.seeds import check_sample_seed
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -184,6 +185,7 @@ def search(
             f"{steps}, {distance_penalty} and {pace}."
         )
     labels, indices = _named(what, gen)
+    seed = check_sample_seed(seed)
     problem = Problem(gen, score, keep, distance_penalty, labels, indices, seed)
     start_images = gen.decode_codes(problem.start, labels)
     start_scores, _ = problem.judge(start_images, labels)
