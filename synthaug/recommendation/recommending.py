@@ -100,8 +100,8 @@ def recommend(
         unlabelled: Images without labels: a folder of image files, an array, or anything that `ImageDataset.load`
             takes, its labels left aside. To replace real images by these, or to mix them in, labelled by classifiers
             of the images that have labels, is then tried before samples. No test images should be among them.
-        families: Generator families to try. Left out, the VAE, and with 15 minutes or more on a GPU, or an hour or more
-            without, diffusion too, if its extra is installed.
+        families: Generator families to try. Left out, the VAE; with 15 minutes or more on a GPU, or an hour or more
+            without, diffusion too, if its extra is installed; and with 15 minutes or two hours the VAE-GAN.
         ratios: Samples for each real image that are tried; 0 always is.
         metric: ``"balanced_accuracy"`` or ``"accuracy"``.
         folds: Parts that the images are cut into, 2 or more: the first chooses, the others confirm.

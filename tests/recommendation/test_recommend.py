@@ -446,7 +446,13 @@ def test_data_without_anything_to_hold_out_are_refused(tmp_path):
 
 @pytest.mark.parametrize(
     ("minutes", "cuda", "families"),
-    [(1, False, ("vae",)), (59, False, ("vae",)), (60, False, ("vae", "diffusion")), (15, True, ("vae", "diffusion"))],
+    [
+        (1, False, ("vae",)),
+        (59, False, ("vae",)),
+        (60, False, ("vae", "diffusion")),
+        (120, False, ("vae", "diffusion", "vaegan")),
+        (15, True, ("vae", "diffusion", "vaegan")),
+    ],
 )
 def test_families_say_themselves_from_what_time_on_they_are_tried(monkeypatch, minutes, cuda, families):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
@@ -457,7 +463,7 @@ def test_a_family_whose_extra_is_missing_is_not_tried_unasked_and_refused_at_onc
     digits, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(family_class("diffusion"), "needs", ("no_such_module", "diffusion"))
-    assert recommending._usual_families(600.0) == ("vae",)
+    assert recommending._usual_families(600.0) == ("vae", "vaegan")
     with pytest.raises(MissingExtraError, match=r"the family 'diffusion' needs it.*synthaug\[diffusion\]"):
         recommend(digits, families=["vae", "diffusion"], out=tmp_path / "advice")
     assert not (tmp_path / "advice").exists()
