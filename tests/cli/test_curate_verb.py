@@ -46,6 +46,7 @@ def test_flags_have_the_names_and_defaults_of_the_arguments():
             assert flag.default == behind[name].default, name
 
 
+@pytest.mark.filterwarnings("ignore:no sample is left")  # of so few samples
 def test_writes_the_kept_ones_and_tells_of_the_rest(bank, tmp_path):
     out = tmp_path / "kept"
     words = ["--real", "digits", "--filters", "confidence", "--set", "confidence.quantile=0.5", *FAST]

@@ -130,6 +130,7 @@ def test_a_filter_object_is_as_good_as_its_name(bank, reference):
     assert len(curate(bank, reference, Curation((Confidence(quantile=0.4),)))) == len(named)
 
 
+@pytest.mark.filterwarnings("ignore:no sample is left")  # so few steps
 def test_seeds_reproduce(bank, real_and_new, reference):
     settings = {"reference": reference.config.to_dict() | {"steps": 15}}
     train = real_and_new[0].few_shot(10, seed=0)
