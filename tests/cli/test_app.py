@@ -58,8 +58,8 @@ def test_errors_are_one_line_on_stderr(monkeypatch, tmp_path, error, code, start
     def fail(*_, **__):
         raise error
 
-    monkeypatch.setattr("synthaug.evaluation.demo.run_demo", fail)
-    result = call("demo", "--out", tmp_path / "demo")
+    monkeypatch.setattr("synthaug.training.fit", fail)
+    result = call("fit", "digits", "--out", tmp_path / "run")
     assert result.exit_code == code
     assert result.stdout == ""
     assert result.stderr == f"{start}\n"
@@ -89,3 +89,13 @@ def test_demo_knows_the_flags_of_the_function():
     from synthaug.evaluation.demo import run_demo
 
     assert set(inspect.signature(demo.run).parameters) <= set(inspect.signature(run_demo).parameters)
+
+
+def test_an_interrupted_demo_says_what_that_means_for_it(monkeypatch, tmp_path):
+    def fail(*_, **__):
+        raise TrainingInterrupted("go on with --resume")  # which the demo does not have
+
+    monkeypatch.setattr("synthaug.evaluation.demo.run_demo", fail)
+    result = call("demo", "--out", tmp_path / "demo")
+    assert (result.exit_code, result.stdout) == (130, "")
+    assert result.stderr == "the demo was interrupted, and nothing is kept. The same command begins anew.\n"
