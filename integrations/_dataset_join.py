@@ -10,7 +10,7 @@ import datasets
 import numpy as np
 import pyarrow as pa
 
-from synthaug.errors import ConfigError, DataError, LabelError, did_you_mean
+from synthaug.errors import ConfigError, DataError, LabelError, did_you_mean, listed
 from synthaug.sampling.bank import SampleBank
 from synthaug.sampling.policy_files import BankLike, resolve_bank
 
@@ -205,7 +205,7 @@ def _translation(own: Any, wanted: Any) -> Any:
     if not isinstance(wanted, datasets.ClassLabel):
         raise LabelError(
             f"expected a real label column with class names, but got {wanted}. Name the classes first, those of the "
-            f"samples ({', '.join(own.names[:5])}{', …' if len(own.names) > 5 else ''}) as their numbers are in the "
+            f"samples ({listed(own.names)}) as their numbers are in the "
             "real data: real.cast_column(column, datasets.ClassLabel(names=[...]))."
         )
     if own.names == wanted.names:

@@ -7,7 +7,7 @@ code that knows nothing of synthaug can still catch it.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class SynthaugError(Exception):
@@ -75,3 +75,13 @@ def did_you_mean(name: object, candidates: Iterable[object]) -> str:
     names = dict.fromkeys(str(candidate) for candidate in candidates)  # each once
     close = difflib.get_close_matches(str(name), list(names), n=3, cutoff=0.5)
     return f" Did you mean {' or '.join(repr(match) for match in close)}?" if close else ""
+
+
+def listed(names: Sequence[object], most: int = 5) -> str:
+    """Return the first few names for a message, and whether there are more.
+
+    Example:
+        >>> listed(["boot", "bag", "coat"], most=2)
+        'boot, bag, …'
+    """
+    return f"{', '.join(map(str, names[:most]))}{', …' if len(names) > most else ''}"

@@ -14,7 +14,7 @@ from synthaug.curation.picture import Gallery
 from synthaug.curation.pipeline import DEFAULT_FILTERS, Curation, Filters
 from synthaug.curation.reference import Reference
 from synthaug.curation.tables import accepted_table, joined, rejected_table
-from synthaug.errors import ConfigError, DataError, DataWarning
+from synthaug.errors import ConfigError, DataError, DataWarning, listed
 from synthaug.grids import save_picture
 from synthaug.labels import ClassKey, resolve_counts
 from synthaug.sampling import SampleBank
@@ -136,7 +136,7 @@ def _warn_of_lost_classes(
     if lost:
         reasons = ", ".join(f"{name} {number}" for name, number in rejected[lost[0]].items())
         warnings.warn(
-            f"no sample is left of {', '.join(map(repr, lost[:5]))}{', …' if len(lost) > 5 else ''} (of "
+            f"no sample is left of {listed([*map(repr, lost)])} (of "
             f"{lost[0]!r}, rejected by: {reasons}). Make the filters less strict, or train the generator longer.",
             DataWarning,
             stacklevel=3,

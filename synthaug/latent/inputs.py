@@ -95,9 +95,12 @@ def read_labelled(images: ImagesLike, labels: LabelsLike, gen: Generator) -> Lab
         >>> images, labels = read_labelled(["a.png", "b.png"], "boot", gen)  # doctest: +SKIP
     """
     pixels = read_images(images, gen)
-    if labels is None and isinstance(images, ImageDataset):
-        return LabelledImages(pixels, dataset_labels(images, gen))
-    return LabelledImages(pixels, resolve_labels(labels, gen, pixels))
+    return LabelledImages(pixels, resolve_labels(given_labels(labels, images, gen), gen, pixels))
+
+
+def given_labels(labels: LabelsLike, images: ImagesLike, gen: Generator) -> LabelsLike:
+    """Return the labels, or a dataset's own where none are given; `None` where there are none of either."""
+    return dataset_labels(images, gen) if labels is None and isinstance(images, ImageDataset) else labels
 
 
 def read_images(images: ImagesLike, gen: Generator, *, resize: bool = True) -> NDArray[np.uint8]:

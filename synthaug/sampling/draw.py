@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from synthaug.config import is_number
-from synthaug.errors import ConfigError, DataWarning, LabelError
+from synthaug.errors import ConfigError, DataWarning, LabelError, listed
 from synthaug.labels import check_labels, class_index
 from synthaug.sampling.bank import SampleBank
 from synthaug.sampling.fit import fit
@@ -224,21 +224,17 @@ def check_aligned(names: Sequence[str], known: Sequence[str]) -> None:
             other = repr(known[label]) if label < len(known) else "no class"
             raise LabelError(
                 f"label {label} is {names[label]!r} in the dataset, but {other} among the classes of the samples "
-                f"({_listed(known)}). Train and generate from this very dataset, ImageDataset.load(dataset), so that "
+                f"({listed(known)}). Train and generate from this very dataset, ImageDataset.load(dataset), so that "
                 "both count the same classes."
             )
     numbered = any(all(name.isdigit() for name in side) for side in (mine, theirs))
     if not numbered and set(mine).isdisjoint(theirs):
         warnings.warn(
-            f"none of the dataset's classes ({_listed(names)}) is among those of the samples ({_listed(known)}): are "
+            f"none of the dataset's classes ({listed(names)}) is among those of the samples ({listed(known)}): are "
             "they of other data? Label 0 of the one is taken for label 0 of the other, and so on.",
             DataWarning,
             stacklevel=3,
         )
-
-
-def _listed(names: Sequence[str]) -> str:
-    return f"{', '.join(names[:5])}{', …' if len(names) > 5 else ''}"
 
 
 def check_probability(p: float, name: str = "p") -> float:

@@ -124,9 +124,8 @@ def fit(
         trained, done = _train(generator, members, accelerator, folder, resume, watcher, should_stop)
     trained.provenance = {"dataset": run["dataset"], "training": run["training"] | {"steps": done}}
     if plan is not None:
-        trained.provenance["training"]["privacy_seed"] = (
-            None  # else the folder would tell all how to take the noise away
-        )
+        # Else the folder would tell everyone how to take the noise away.
+        trained.provenance["training"]["privacy_seed"] = None
         trained.provenance["privacy"] = plan.facts(done)
     elif unseen := _unseen(dataset):  # which a private generator must not tell
         trained.provenance["unseen_classes"] = unseen

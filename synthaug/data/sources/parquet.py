@@ -12,10 +12,9 @@ from synthaug import storage
 from synthaug.data.sources.base import Broken, Problem, Row, Source, shown_as
 from synthaug.data.sources.selection import choose_split, split_in_path
 from synthaug.data.sources.tables import Columns, features_of, integer_labels, is_text, table_rows, text_classes
-from synthaug.errors import DataError
+from synthaug.errors import DataError, listed
 
 _BATCH_BYTES = 1 << 23
-_SHOWN = 5
 _SUFFIXES = (".parquet", ".pq")
 
 
@@ -84,7 +83,7 @@ def from_files(
         if unnamed:
             raise DataError(
                 f"{root}: expected all files to be named after a split, or none, but got {', '.join(splits)} beside "
-                f"{', '.join(unnamed[:_SHOWN])}{', …' if len(unnamed) > _SHOWN else ''}. Rename them, or give one kind "
+                f"{listed(unnamed)}. Rename them, or give one kind "
                 "alone, as in 'folder/cats-*.parquet'."
             )
         part = choose_split(splits, split, str(root))
@@ -135,7 +134,7 @@ def _other_labels(own: pa.Schema, first: pa.Schema, columns: Columns) -> str | N
     names = features_of(own).get(columns.label, {}).get("names")
     if names is None or columns.classes is None or list(names) == columns.classes:
         return None
-    return f"the classes {', '.join(map(str, names[:_SHOWN]))}{', …' if len(names) > _SHOWN else ''}"
+    return f"the classes {listed(names)}"
 
 
 def _hidden(relative: Path) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthaug.classifiers import Policy
-from synthaug.errors import ConfigError
+from synthaug.errors import ConfigError, listed
 from synthaug.evaluation.assessment.closeness import Closeness
 from synthaug.evaluation.assessment.features import Features, features_by
 from synthaug.evaluation.assessment.inputs import Reals, Samples, gather, open_samples, read_reals
@@ -239,9 +239,7 @@ def _missing(samples: Samples, reals: Reals, measured: Closeness, memorisation: 
         if real and not mine
     ]
     if lacking:
-        notes.append(
-            f"No samples of {', '.join(lacking[:8])}{', …' if len(lacking) > 8 else ''}: left out of fidelity."
-        )
+        notes.append(f"No samples of {listed(lacking, 8)}: left out of fidelity.")
     gen = samples.generator
     if gen is not None and (others := gen.other_training_images(reals.train.digest)) is not None:
         notes.append(

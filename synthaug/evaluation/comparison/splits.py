@@ -7,7 +7,7 @@ from typing import Any
 
 from synthaug.data import ImageDataset
 from synthaug.data.overlap import without_training_images
-from synthaug.errors import DataError
+from synthaug.errors import DataError, listed
 
 HELD_OUT_SHARE = 0.2
 _LEAST = 12
@@ -47,7 +47,7 @@ def train_and_held_out(
     if rest.classes != train.classes:
         raise DataError(
             f"expected held-out images of the training images' {len(train.classes)} classes in the same order, but "
-            f"got {', '.join(rest.classes[:5])}{', …' if len(rest.classes) > 5 else ''}."
+            f"got {listed(rest.classes)}."
         )
     if not own_part:
         rest = without_training_images(rest, train)

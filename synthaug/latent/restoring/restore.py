@@ -23,14 +23,13 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from synthaug.data import ImageDataset
 from synthaug.errors import ConfigError, DataError
 from synthaug.generators import CHUNK, Generator
 from synthaug.latent.inputs import (
     ImagesLike,
     LabelsLike,
     as_generator,
-    dataset_labels,
+    given_labels,
     read_images,
     read_labelled,
     require_encoder,
@@ -128,10 +127,10 @@ def upscale(
     """
     gen = as_generator(gen)
     trained = _trained_for(gen, "downsample", factor)
-    own = dataset_labels(images, gen) if labels is None and isinstance(images, ImageDataset) else None
+    labels = given_labels(labels, images, gen)
     images = read_images(images, reader_of_small(gen, factor), resize=False)
     bicubic = enlarge(images, factor)
-    numbers = resolve_labels(labels, gen, bicubic) if own is None else own
+    numbers = resolve_labels(labels, gen, bicubic)
     if gen.has_denoiser:
         return _denoised_in_turn(gen, bicubic, numbers, images, factor)
     codes, _ = gen.encode_images(bicubic, numbers)

@@ -31,7 +31,7 @@ from torch import Tensor
 
 from synthaug.config import Config
 from synthaug.data import ImageDataset
-from synthaug.errors import ConfigError, LabelError
+from synthaug.errors import ConfigError, LabelError, listed
 from synthaug.generators import Generator
 from synthaug.generators.base import CHUNK
 from synthaug.generators.noise import sample_noise
@@ -131,7 +131,7 @@ def vary(
     if labels is None and not isinstance(images, ImageDataset):
         raise LabelError(
             "expected the labels of the images, since variants keep them, but got none. Pass a class name for all of "
-            f"them, or one for each, of: {', '.join(gen.classes[:10])}{', …' if len(gen.classes) > 10 else ''}."
+            f"them, or one for each, of: {listed(gen.classes, 10)}."
         )
     pixels, numbers = read_labelled(images, labels, gen)
     return Varier(gen, variation, seed).variants(pixels, numbers, number)
