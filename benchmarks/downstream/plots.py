@@ -24,14 +24,14 @@ def overview_plot(cells: Sequence[Cell]) -> bytes:
     sides = figure.subplots(1, 2, sharey=True)
     shown = set()
     looks = {
-        (f"{family}, {way}", banks, policy): {"color": f"C{number}", "marker": marker}
+        (f"{family}, {way}", banks, policy): (f"C{number}", marker)
         for number, (family, banks) in enumerate(FAMILIES.items())
         for marker, (way, policy) in zip("^os", WAYS.items(), strict=True)
     }
     for axes, title in zip(sides, ("over plain cross-entropy", "over the best real-only arm"), strict=True):
         for number, cell in enumerate(cells):
             base = cell.choice["best"] if axes is sides[1] else "none"
-            for place, (name, banks, policy) in enumerate(looks):
+            for place, ((name, banks, policy), (color, marker)) in enumerate(looks.items()):
                 one = cell.find(base, banks, policy)
                 if one is None:
                     continue
@@ -40,7 +40,7 @@ def overview_plot(cells: Sequence[Cell]) -> bytes:
                 shown.add(name)
                 axes.errorbar(
                     [100 * one.gain.mean], [number + aside], xerr=_spread(one), markersize=4, linewidth=1,
-                    linestyle="none", markerfacecolor=inside, **looks[name, banks, policy],
+                    linestyle="none", color=color, marker=marker, markerfacecolor=inside,
                 )  # fmt: skip
         axes.axvline(0, color="0.5", linewidth=1)
         axes.set_title(title, fontsize=9)
@@ -48,7 +48,11 @@ def overview_plot(cells: Sequence[Cell]) -> bytes:
         _plain(axes)
     sides[0].set_yticks(range(len(cells)), [f"{one.dataset}, {one.regime}, {one.classifier}" for one in cells])
     sides[0].set_ylim(len(cells) - 0.5, -0.5)
-    keys = {name: Line2D([], [], **look) for (name, *_), look in looks.items() if name in shown}
+    keys = {
+        name: Line2D([], [], color=color, marker=marker)
+        for (name, *_), (color, marker) in looks.items()
+        if name in shown
+    }
     figure.legend(keys.values(), keys.keys(), loc="outside lower center", ncols=4, frameon=False, fontsize=9)
     return figure_png(figure)
 

@@ -15,7 +15,8 @@ BEGIN, END = "<!-- downstream: drawn by its report command -->", "<!-- /downstre
 
 def summary_table(cells: list[Cell]) -> str:
     """Return two tables: the gain over the best real-only arm of each cell, and, folded, over plain ones."""
-    best, others = [], []
+    best: list[list[str]] = []
+    others: list[list[str]] = []
     for cell in cells:
         for base in dict.fromkeys(one.base for one in cell.comparisons):
             arm = [
