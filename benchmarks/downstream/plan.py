@@ -44,9 +44,11 @@ class Plan:
         test_source: Source of the test split; the same source if left out.
         test_split: Name of the test split; `None` cuts a fifth off the training images, stratified, with seed 0.
         test_limit: Number of test images, drawn once for all seeds; `None` takes all.
+        test_skip: Test images left to other plans: with the others' ``test_limit`` none of theirs is read.
         image_size: Side to which images are resized when loaded.
         regimes: Short forms, see `Regime`.
-        seeds: Number of seeds, from 0.
+        seeds: Number of seeds.
+        first_seed: The first of them.
         holdout: Share of the subset held out to choose settings.
         selection_seeds: Number of seeds whose subsets are used to choose.
         classifiers: Settings of `train_classifier` by name of the classifier.
@@ -66,9 +68,11 @@ class Plan:
     test_source: str | None = None
     test_split: str | None = None
     test_limit: int | None = None
+    test_skip: int = 0
     image_size: int | None = None
     regimes: tuple[str, ...] = ("few-shot:20",)
     seeds: int = 5
+    first_seed: int = 0
     holdout: float = 0.25
     selection_seeds: int = 3
     classifiers: dict[str, dict[str, Any]] = dataclasses.field(default_factory=lambda: {"resnet": {}})
@@ -107,6 +111,10 @@ class Plan:
         for arm in self.arms or ():
             require_known(arm.bank, self.banks, "an arm's bank")
             require_known(arm.policy, self.policies, "an arm's policy")
+        if min(self.first_seed, self.test_skip) < 0:
+            raise ConfigError(
+                f"expected first_seed and test_skip of 0 or more, but got {self.first_seed} and {self.test_skip}."
+            )
         if self.seeds < 1 or self.selection_seeds < 1 or not 0 < self.holdout < 1:
             raise ConfigError(
                 f"expected seeds and selection_seeds of 1 or more and a holdout between 0 and 1, but got "

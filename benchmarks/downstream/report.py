@@ -38,7 +38,7 @@ def write_report(results: Path, out: Path, command: str) -> list[Cell]:
     return cells
 
 
-def page(cells: list[Cell], overview: bytes, spent: dict[str, float], command: str) -> Report:
+def page(cells: list[Cell], overview: bytes, spent: dict[tuple[str, str], float], command: str) -> Report:
     """Make the page."""
     made = Report("Do samples make classifiers better?", "Balanced accuracy on test images, %, gains in points")
     made.pictures("At a glance", [(overview, _OVERVIEW)], smooth=True)
@@ -66,8 +66,13 @@ def page(cells: list[Cell], overview: bytes, spent: dict[str, float], command: s
         curves = regime_plot(cells, kind)
         if curves is not None:
             made.pictures(title, [(curves, "best real-only arm as the base")], smooth=True)
-    work = [f"{hours:.1f} hours in {kind} runs" for kind, hours in sorted(spent.items())]
-    made.text("Compute spent (one or two cores)", work)
+    made.table(
+        "Compute spent",
+        ("runs", "on", "hours"),
+        [(kind, place, f"{hours:.1f}") for (kind, place), hours in sorted(spent.items())],
+        "A processor's hours are those of one or two cores.",
+        difference=False,
+    )
     made.code("How to make it again", command)
     return made
 

@@ -58,7 +58,7 @@ class _Run:
 
     @property
     def seeds(self) -> range:
-        return range(self.plan.seeds)
+        return range(self.plan.first_seed, self.plan.first_seed + self.plan.seeds)
 
     def about(self, regime: str, seed: int) -> Task:
         """Return what names a subset in a task."""
@@ -77,7 +77,7 @@ class _Run:
         return {cell: self._record(cell, groups) for cell, groups in rows.items()}
 
     def _selection_seeds(self) -> range:
-        return range(min(self.plan.selection_seeds, self.plan.seeds))
+        return self.seeds[: self.plan.selection_seeds]
 
     def _choices(self, regime: str, settings: dict[str, Any]) -> list[Task]:
         """Return the runs that judge a candidate, one for each seed of the selection."""
@@ -104,7 +104,7 @@ class _Run:
         record = {
             "dataset": self.plan.name, "regime": regime, "classifier": classifier, "bases": bases,
             "best": max(bases, key=lambda base: bases[base]["mean"]),
-            "train_images": len(self.subsets[regime, 0]), "test_images": len(self.test),
+            "train_images": len(self.subsets[regime, self.plan.first_seed]), "test_images": len(self.test),
             "classes": list(self.test.classes),
             "seeds": list(self._selection_seeds()),
         }  # fmt: skip

@@ -201,12 +201,12 @@ def _mode(policy: Mapping[str, Any], name: str) -> str:
     return ", ".join([policy.get("mode", "replace"), *others, *(which if policy.get("classes") else [])])
 
 
-def compute_spent(results: Path) -> dict[str, float]:
-    """Return hours of work by kind of task, as the machines that did them counted."""
-    spent: dict[str, float] = {}
+def compute_spent(results: Path) -> dict[tuple[str, str], float]:
+    """Return hours of work by kind of task and by where it was done: the accelerator's name, or ``"processor"``."""
+    spent: dict[tuple[str, str], float] = {}
     for path in results.glob("*-*.json"):
         stored = read_json(path)
         if "task" in stored:
-            kind = stored["task"]["kind"]
-            spent[kind] = spent.get(kind, 0.0) + stored["result"].get("task_seconds", 0.0) / 3600
+            place = stored["task"]["kind"], stored["machine"]["accelerator"] or "processor"
+            spent[place] = spent.get(place, 0.0) + stored["result"].get("task_seconds", 0.0) / 3600
     return spent

@@ -19,6 +19,7 @@ from benchmarks.downstream.plan import Plan, Regime
 from benchmarks.downstream.recipes import make_bank
 from synthaug.classifiers import Policy, train_classifier
 from synthaug.data import ImageDataset
+from synthaug.errors import ConfigError
 from synthaug.evaluation import describe_environment
 from synthaug.sampling import SampleBank
 from synthaug.storage import canonical_json, digest, read_json, write_json
@@ -54,17 +55,23 @@ def load_splits(plan: Plan, places: Places) -> tuple[ImageDataset, ImageDataset]
     test = None
     if plan.test_split is not None or plan.test_source is not None:
         test = _load(plan.test_source or plan.source, plan.test_split, plan.image_size, cache)
-    return train_and_test(train, test, plan.test_limit)
+    return train_and_test(train, test, plan.test_limit, plan.test_skip)
 
 
 def train_and_test(
-    train: ImageDataset, test: ImageDataset | None, limit: int | None
+    train: ImageDataset, test: ImageDataset | None, limit: int | None, skip: int = 0
 ) -> tuple[ImageDataset, ImageDataset]:
-    """Return training and test images; without a test split a fifth of the images, stratified; at most ``limit``."""
+    """Return training and test images; without a test split a fifth of the images, stratified.
+
+    At most ``limit`` of the test images are taken, in one order drawn for all, after ``skip`` that are left out.
+    """
     if test is None:
         train, test = train.split(0.8, seed=0)
-    if limit is not None and limit < len(test):
-        test = test.subset(np.sort(np.random.default_rng(0).permutation(len(test))[:limit]))
+    if skip >= len(test):
+        raise ConfigError(f"test_skip: expected less than the {len(test)} test images, but got {skip}.")
+    if skip or (limit is not None and limit < len(test)):
+        order = np.random.default_rng(0).permutation(len(test))[skip:]
+        test = test.subset(np.sort(order[:limit]))
     return train, test
 
 

@@ -447,6 +447,21 @@ def test_test_images_are_the_same_for_every_seed_and_limit_is_kept(places):
     assert first.digest == again.digest
 
 
+def test_a_confirmation_reads_other_test_images_and_draws_other_subsets(places, fitted_on, trained):
+    _, tried = load_splits(tiny_plan(), places)
+    _, fresh = load_splits(tiny_plan(test_skip=40, test_limit=50), places)
+    assert (len(tried), len(fresh)) == (40, 50)
+    assert not {image.tobytes() for image in fresh.images} & {image.tobytes() for image in tried.images}
+
+    run_plan(tiny_plan(name="fresh", first_seed=2, test_skip=40, selection_seeds=2), places, say=quiet)
+    stored = [read_json(path) for path in places.results.glob("*-*.json")]
+    assert {one["task"]["seed"] for one in stored if "task" in one} == {2, 3}
+    assert {tuple(one["seeds"]) for one in stored if "bases" in one} == {(2, 3)}
+
+    with pytest.raises(ConfigError, match="test_skip: expected less than"):
+        load_splits(tiny_plan(test_skip=10**6), places)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -456,6 +471,7 @@ def test_test_images_are_the_same_for_every_seed_and_limit_is_kept(places):
         ({"banks": {"a": {"generator": "fake", "curated": True}}}, "setting"),
         ({"arms": [["fake", "halved"]]}, "Did you mean 'half'"),
         ({"with_samples": ["bests"]}, "Did you mean 'best'"),
+        ({"first_seed": -1}, "first_seed"),
     ],
 )
 def test_plans_refuse_what_they_do_not_know(changes, message):

@@ -105,17 +105,20 @@ def test_real_images_alone_are_tuned_over_what_the_user_left_open():
     others = open_.then(best)
     assert others[0] == best
     assert {one["augmentation"] for one in others} == {best["augmentation"]}
-    assert {one["balanced_sampling"] for one in others} == {True, False}
+    corrections = {(one["balanced_sampling"], one.get("logit_adjustment", 0.0)) for one in others}
+    assert corrections == {(True, 0.0), (False, 1.0), (False, 0.0)}
+    assert [one.get("logit_adjustment") for one in others[:2]] == [None, 1.0], "with little time, the likeliest first"
     assert len({one["learning_rate"] for one in others}) == 3
     fixed = Grid.of([10, 10], {"model": "resnet18", "learning_rate": 0.1, "augmentation": "none"})
     only = {"model": "resnet18", "learning_rate": 0.1, "augmentation": "none", "balanced_sampling": False}
     assert fixed.first() == fixed.then(only) == [only]
     pretrained = Grid.of([10, 10], {"pretrained": True})
-    assert max(pretrained.others["learning_rate"]) < min(open_.others["learning_rate"][:1])
-    reweighted = Grid.of([10, 100], {"deferred_reweighting": 0.8})
-    assert reweighted.others["balanced_sampling"] == (False,)
-    corrected = Grid.of([10, 100], {"logit_adjustment": 1.0})
-    assert not any(one["balanced_sampling"] for one in corrected.then(corrected.usual))
+    assert max(one["learning_rate"] for one in pretrained.then(pretrained.usual)) < open_.usual["learning_rate"]
+    for fixed in ({"deferred_reweighting": 0.8}, {"logit_adjustment": 0.5}, {"balanced_sampling": True}):
+        corrected = Grid.of([10, 100], fixed)
+        assert all(one.items() >= fixed.items() for one in corrected.then(corrected.usual))
+        given = {"balanced_sampling", "logit_adjustment"} - set(fixed)
+        assert not any(one.get(name) for one in corrected.then(corrected.usual) for name in given)
 
 
 def test_in_a_tail_samples_of_the_rarest_classes_alone_are_among_the_first():

@@ -7,6 +7,7 @@ from typing import Any
 
 from synthaug.evaluation.report import Report, figure_png
 from synthaug.evaluation.statistics import PairedDifference
+from synthaug.recommendation.answer.words import classifier_words
 
 
 def gain_curve(curve: Mapping[float, PairedDifference]) -> bytes:
@@ -90,7 +91,7 @@ def recommendation_page(found: Mapping[str, Any], rows: Sequence[Sequence[str]])
     )
     real = [
         [
-            _settings(row["settings"]),
+            classifier_words(row["settings"]),
             _percent(row["validation"]),
             _percent(row["probability"]),
             str(len(row["validation"])),
@@ -149,8 +150,3 @@ def _judges(found: Mapping[str, Any]) -> str:
 
 def _percent(values: Sequence[float]) -> str:
     return f"{100 * sum(values) / len(values):.1f}"
-
-
-def _settings(settings: Mapping[str, Any]) -> str:
-    words = f"{settings['augmentation']}, learning rate {settings['learning_rate']:g}"
-    return words + (", classes drawn evenly" if settings.get("balanced_sampling") else "")

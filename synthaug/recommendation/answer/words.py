@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from synthaug.evaluation.statistics import PairedDifference
@@ -22,6 +22,21 @@ def plus_minus(gain: PairedDifference) -> str:
     if gain.low is not None and gain.high is not None:
         words += f" ± {50 * (gain.high - gain.low):.1f}"
     return f"{words} points"
+
+
+def classifier_words(settings: Mapping[str, Any]) -> str:
+    """Say how a classifier is trained.
+
+    Example:
+        >>> classifier_words({"augmentation": "affine", "learning_rate": 0.003, "balanced_sampling": True})
+        'affine, learning rate 0.003, classes drawn evenly'
+    """
+    words = f"{settings['augmentation']}, learning rate {settings['learning_rate']:g}"
+    if settings.get("balanced_sampling"):
+        words += ", classes drawn evenly"
+    if settings.get("logit_adjustment"):
+        words += f", logit adjustment {settings['logit_adjustment']:g}"
+    return words
 
 
 def what_to_do(candidate: Candidate, sets: ClassSets) -> str:
@@ -111,8 +126,7 @@ def answer(
         failures: Why trainings failed, if any did.
     """
     measure = metric.replace("_", " ")
-    alone = f"Train on real images alone: augmentation {base['augmentation']}, learning rate {base['learning_rate']:g}"
-    alone += ", classes drawn evenly." if base.get("balanced_sampling") else "."
+    alone = f"Train on real images alone: augmentation {classifier_words(base)}."
     if winner is None:
         if not tried or best_in_race is None:
             if failures:

@@ -1,5 +1,6 @@
 """The real-only arm is tuned first, and as hard as anything with samples: its best settings serve all candidates.
 
+Where classes differ in size, even drawing and logit adjustment (Menon et al. 2021) are among them.
 Settings are chosen by what they find and by the probability of the right class (`synthaug.classifiers.calibration`)
 together, their mean: where few images validate, that loses less than accuracy alone (``benchmarks/yardsticks``).
 """
@@ -8,7 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Mapping, Sequence
+import operator
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,9 +32,15 @@ AUGMENTATIONS = (
 )
 LEARNING_RATES = (3e-3, 1e-3, 6e-3)
 PRETRAINED_LEARNING_RATES = (3e-4, 1e-3)
+CORRECTIONS: tuple[dict[str, Any], ...] = (
+    {"balanced_sampling": True},
+    {"balanced_sampling": False, "logit_adjustment": 1.0},
+    {"balanced_sampling": False},
+)
+"""What is done about classes of different sizes."""
 
 _AUGMENTATIONS_SHARE = 0.6
-"""Of the runs; the rest is for learning rates and the drawing of classes, under the best augmentation."""
+"""Of the runs; the rest is for learning rates and corrections of imbalance, under the best augmentation."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,27 +66,29 @@ class Grid:
     Attributes:
         fixed: Settings that the user chose; they are not varied.
         augmentations: The usual ones first.
-        others: Further settings to vary, each with its values, the usual one first.
+        others: Further choices, each of settings that go together, the usual ones first.
     """
 
     fixed: dict[str, Any]
     augmentations: tuple[str, ...]
-    others: dict[str, tuple[Any, ...]]
+    others: tuple[tuple[dict[str, Any], ...], ...]
 
     @classmethod
     def of(cls, counts: Sequence[int], fixed: Mapping[str, Any]) -> Grid:
-        """Make the grid for classes of so many images; evenly drawn classes are tried where these differ."""
+        """Make the grid for classes of so many images; corrections of imbalance are tried where these differ."""
         present = [count for count in counts if count]
         uneven = max(present) >= 2 * min(present)
         corrected = not {"balanced_sampling", "logit_adjustment", "deferred_reweighting"}.isdisjoint(fixed)
-        others: dict[str, tuple[Any, ...]] = {
-            "learning_rate": PRETRAINED_LEARNING_RATES if fixed.get("pretrained") else LEARNING_RATES,
-            "balanced_sampling": (True, False) if uneven and not corrected else (False,),
-        }
+        rates: tuple[float, ...] = PRETRAINED_LEARNING_RATES if fixed.get("pretrained") else LEARNING_RATES
+        if "learning_rate" in fixed:
+            rates = (fixed["learning_rate"],)
         return cls(
             dict(fixed),
             (fixed["augmentation"],) if "augmentation" in fixed else AUGMENTATIONS,
-            {name: (fixed[name],) if name in fixed else values for name, values in others.items()},
+            (
+                tuple({"learning_rate": rate} for rate in rates),
+                CORRECTIONS if uneven and not corrected else ({"balanced_sampling": False},),
+            ),
         )
 
     @property
@@ -88,8 +98,8 @@ class Grid:
 
     def first(self) -> list[dict[str, Any]]:
         """Return all augmentations with the usual settings."""
-        usual = {name: values[0] for name, values in self.others.items()}
-        return [self.fixed | usual | {"augmentation": augmentation} for augmentation in self.augmentations]
+        usual = _joined(choices[0] for choices in self.others)
+        return [usual | self.fixed | {"augmentation": augmentation} for augmentation in self.augmentations]
 
     def then(self, best: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return the best settings so far, then with others in place of the usual ones, those that differ least first.
@@ -97,11 +107,16 @@ class Grid:
         Example:
             >>> grid = Grid.of([90, 9], {"augmentation": "none"})
             >>> [(one["learning_rate"], one["balanced_sampling"]) for one in grid.then(grid.usual)][:4]
-            [(0.003, True), (0.003, False), (0.001, True), (0.006, True)]
+            [(0.003, True), (0.003, False), (0.003, False), (0.001, True)]
         """
-        combined = [dict(zip(self.others, values, strict=True)) for values in itertools.product(*self.others.values())]
-        combined.sort(key=lambda one: sum(one[name] != values[0] for name, values in self.others.items()))
-        return [{**best, **one} for one in combined]
+        usual = [choices[0] for choices in self.others]
+        combined = list(itertools.product(*self.others))
+        combined.sort(key=lambda one: sum(map(operator.ne, one, usual)))
+        return [{**best, **_joined(one), **self.fixed} for one in combined]
+
+
+def _joined(parts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    return {name: value for part in parts for name, value in part.items()}
 
 
 def tune(
