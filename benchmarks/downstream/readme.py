@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.downstream.correction import left_after_correction
 from benchmarks.downstream.summary import FAMILIES, WAYS, Cell, Comparison, signed
 from synthaug.errors import ConfigError
 from synthaug.storage import new_file
@@ -29,7 +30,7 @@ def summary_table(cells: list[Cell]) -> str:
                 gains = [cell.find(base, banks, policy) for policy in WAYS.values()]
                 if any(gains):
                     (best if base == cell.choice["best"] else others).append([*arm, family, *map(_gain, gains)])
-    lines = ["Over the best real-only arm:\n", *_markdown(best)]
+    lines = [f"Over the best real-only arm ({left_after_correction(cells)}):\n", *_markdown(best)]
     if others:
         lines.append(
             f"\n<details><summary>Over plain cross-entropy, and arms that are not the best ({len(others)})</summary>\n"

@@ -8,6 +8,7 @@ import numpy as np
 from rich.table import Table
 
 from benchmarks.downstream.contrasts import Contrast, contrast_rows, contrasts
+from benchmarks.downstream.correction import left_after_correction
 from benchmarks.downstream.plots import CURVES, arms_plot, overview_plot, ratio_plot, recall_plot, regime_plot
 from benchmarks.downstream.summary import Cell, Comparison, compute_spent, read_cells, rows, signed
 from synthaug.evaluation import PairedDifference
@@ -42,6 +43,7 @@ def page(cells: list[Cell], overview: bytes, spent: dict[tuple[str, str], float]
     """Make the page."""
     made = Report("Do samples make classifiers better?", "Balanced accuracy on test images, %, gains in points")
     made.pictures("At a glance", [(overview, _OVERVIEW)], smooth=True)
+    made.text("Over the best real-only arms", [f"Counting all ways that were tried, {left_after_correction(cells)}."])
     for cell in cells:
         heading = f"{cell.dataset} · {cell.regime} · {cell.classifier}"
         note = (
