@@ -44,6 +44,16 @@ def own_random_state(device: torch.device) -> Iterator[None]:
         yield
 
 
+def seed_random_state(seed: int, device: torch.device) -> None:
+    """Seed torch's global random states of the processor and of this device; `torch.manual_seed` seeds every GPU's."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
+    elif device.type != "cpu":
+        torch.get_device_module(device).manual_seed(seed)
+
+
 @contextlib.contextmanager
 def seeded_on_host(seed: int) -> Iterator[None]:
     """Seed what draws on the processor from torch's global random state, and give that state back at the end.

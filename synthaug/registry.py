@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import threading
 import warnings
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
@@ -27,7 +28,8 @@ class Registry(Generic[Plugin]):
     def __init__(self, kind: str, package: str) -> None:
         self._kind, self._package = kind, package
         self._classes: dict[str, Any] = {}
-        self._complete = self._importing = False
+        self._complete = False
+        self._importing: set[int] = set()
 
     def register(self, name: str) -> Callable[[Registered], Registered]:
         """Return a decorator that registers a class; a second one of the same name takes over, with a warning."""
@@ -62,16 +64,17 @@ class Registry(Generic[Plugin]):
         return found
 
     def _import_all(self) -> None:
-        if self._complete or self._importing:
+        thread = threading.get_ident()
+        if self._complete or thread in self._importing:
             return
-        self._importing = True  # a module may look others up while it is imported
+        self._importing.add(thread)  # a module may look others up while it is imported; other threads wait for it
         try:
             package = importlib.import_module(self._package)
             for module in pkgutil.iter_modules(package.__path__):
                 importlib.import_module(f"{self._package}.{module.name}")
             self._complete = True
         finally:
-            self._importing = False
+            self._importing.discard(thread)
 
 
 def _home(cls: type[Any]) -> str:

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import shutil
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -20,9 +21,11 @@ PARTIAL_SUFFIX = ".partial"
 MANIFEST, METADATA, BANK = ".synthaug.json", "metadata.parquet", "bank.json"
 """In outputs of samples: what they are to become; beside image folders, a table of them by file; in banks, the header.
 The first is hidden, because readers of Parquet and image folders take every visible file for data."""
+LOCK = ".lock"
+"""Held while a process works in a folder over a long time."""
 _ANYWHERE = ("cli.yaml", ".cli.yaml", ".DS_Store", "Thumbs.db")
 """Beside any output: what the command line leaves, and what file managers do."""
-_LEFTOVER = re.compile(r"\.(.+?)(?:\.\d+\.tmp|\.new|\.old|\.gone)")
+_LEFTOVER = re.compile(r"\.(.+?)(?:\.\d+(?:-\d+)?\.tmp|\.new|\.old|\.gone)")
 """Names under which a kill leaves what was being written or replaced."""
 
 
@@ -250,10 +253,32 @@ def new_directory(
 
 
 @contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock file for this process, where the system knows such; a killed process lets go of it.
+
+    Raises:
+        OutputExistsError: If another process holds it.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        yield
+        return
+    with path.open("w", encoding="ascii") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OutputExistsError(
+                f"another process is writing to {path.parent}; wait for it or choose another path."
+            ) from None
+        yield
+
+
+@contextlib.contextmanager
 def new_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` that replaces it atomically when the block ends without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         yield temporary
         temporary.replace(path)

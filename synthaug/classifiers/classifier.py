@@ -21,7 +21,7 @@ from synthaug.classifiers.models import create_classifier, pretrained_scale, zer
 from synthaug.classifiers.policy import Policy
 from synthaug.classifiers.scores import Scores, score
 from synthaug.classifiers.settings import ClassifierConfig, ClassifierResult
-from synthaug.devices import own_random_state, resolve_device
+from synthaug.devices import own_random_state, resolve_device, seed_random_state
 from synthaug.errors import DataError, DivergenceError, LabelError
 from synthaug.sampling import SampleBank
 from synthaug.seeds import check_seed
@@ -197,9 +197,9 @@ def fit_classifier(
         balanced=config.balanced_sampling,
     )
     with own_random_state(place):
-        torch.manual_seed(seed)
+        seed_random_state(seed, place)
         classifier = _untrained(train, config, place, model_options)
-        torch.manual_seed(seed)  # augmentation does not depend on how many numbers the weights took
+        seed_random_state(seed, place)  # augmentation does not depend on how many numbers the weights took
         _to_training(classifier.model, frozen=bool(config.freeze_statistics))
         loss, synthetic = _optimise(classifier, feed, config, policy or Policy())
     validation_scores = None if validation is None else classifier.scores(validation)

@@ -52,14 +52,14 @@ def run(
     from synthaug.latent.searching.scores import classifier_uncertainty, find_score, keeps_label
     from synthaug.latent.searching.search import search
     from synthaug.sampling import load_generator
-    from synthaug.sampling.bank_files import SAMPLES
+    from synthaug.sampling.contents import sample_contents
     from synthaug.storage import new_directory
 
     if (per_class is None) == (counts is None):
         raise ConfigError("give exactly one of --per-class and --counts.")
     if score == "uncertainty" and source is None:
         raise ConfigError("the score uncertainty needs a classifier: name a dataset to train it on with --source.")
-    with new_directory(out, overwrite=overwrite, what="search", contents=SAMPLES) as folder:
+    with new_directory(out, overwrite=overwrite, what="search", contents=sample_contents()) as folder:
         gen = load_generator(generator, device)
         what = parse_counts(counts, gen.classes) or dict.fromkeys(gen.classes, per_class or 0)
         fields = [name for name in ClassifierConfig.field_names() if name not in ("steps", "precision")]

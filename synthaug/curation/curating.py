@@ -18,7 +18,7 @@ from synthaug.errors import ConfigError, DataError, DataWarning, listed
 from synthaug.grids import save_picture
 from synthaug.labels import ClassKey, resolve_counts
 from synthaug.sampling import SampleBank
-from synthaug.sampling.bank_files import SAMPLES
+from synthaug.sampling.contents import sample_contents
 from synthaug.seeds import check_seed
 from synthaug.storage import output_folder
 
@@ -77,7 +77,7 @@ def curate(
     _check_numbers(curation, per_class, counts)
     target = None if out is None else Path(out).expanduser().resolve()
     if target is not None:
-        output_folder(target, overwrite=overwrite, what="curate", contents=SAMPLES)
+        output_folder(target, overwrite=overwrite, what="curate", contents=sample_contents())
     bank = bank if isinstance(bank, SampleBank) else SampleBank.open(bank)
     reference = train if isinstance(train, Reference) else Reference(train, seed, curation.reference, device)
     ours = reference.labels_of(np.asarray(bank.labels), bank.classes)

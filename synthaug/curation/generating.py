@@ -21,7 +21,7 @@ from synthaug.errors import ConfigError, DataWarning, GenerationInterrupted
 from synthaug.grids import save_picture
 from synthaug.labels import ClassKey
 from synthaug.sampling import Plan, SampleBank, load_generator, plan_samples
-from synthaug.sampling.bank_files import SAMPLES
+from synthaug.sampling.contents import sample_contents
 from synthaug.sampling.generating import write_output
 from synthaug.sampling.job import Job
 from synthaug.sampling.partial import refuse_unfinished
@@ -117,7 +117,7 @@ def generate_curated(
     curation = Curation.make(filters, settings)
     if not budget >= 1:
         raise ConfigError(f"budget: expected 1 candidate or more for each sample wanted, but got {budget!r}.")
-    output_folder(target, overwrite=overwrite, what="generate", contents=SAMPLES)
+    output_folder(target, overwrite=overwrite, what="generate", contents=sample_contents())
     gen = load_generator(gen, device) if isinstance(gen, (str, Path)) else gen
     plan = plan_samples(gen.classes, per_class, counts, balance)
     warn_of_unseen(plan, gen)

@@ -9,6 +9,7 @@ map of a sparse file would kill the process instead).
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import math
@@ -80,7 +81,7 @@ class Stored:
         folder = self.folder or Path()
         try:
             return np.load(folder / name, allow_pickle=False, **options)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, EOFError) as error:
             raise DataError(
                 f"expected decoded images in {folder}, but {name} cannot be read ({error}). "
                 "The cache was emptied or damaged: load again, with refresh=True if it is damaged."
@@ -228,19 +229,16 @@ class Writer:
 
 
 def _rename(temporary: Path, folder: Path) -> None:
-    """Put a finished folder in place; an old one, or another process's, makes way."""
+    """Put a finished folder in place; an old one, or another process's, makes way, and is deleted afterwards."""
     for _ in range(3):
-        try:
-            temporary.rename(folder)
-            return
-        except OSError:
-            old = Path(tempfile.mkdtemp(prefix=".decoding-old-", dir=folder.parent))
-            try:
-                folder.rename(old / "old")
-            except FileNotFoundError:
-                pass  # a third process was faster
-            finally:
-                shutil.rmtree(old, ignore_errors=True)
+        with tempfile.TemporaryDirectory(
+            prefix=".decoding-old-", dir=folder.parent, ignore_cleanup_errors=True
+        ) as aside:
+            with contextlib.suppress(FileNotFoundError):  # nothing there
+                folder.rename(Path(aside) / "old")
+            with contextlib.suppress(OSError):  # another process came between
+                temporary.rename(folder)
+                return
     temporary.rename(folder)
 
 

@@ -82,6 +82,6 @@ def _read(path: Path, count: int) -> NDArray[np.float32] | None:
     """Return cached features, or None where there are none or they are damaged."""
     try:
         features: NDArray[np.float32] = np.load(path, allow_pickle=False)
-    except (OSError, ValueError):
+    except (OSError, ValueError, EOFError):
         return None
     return features if features.ndim == 2 and len(features) == count else None

@@ -25,7 +25,6 @@ from synthaug.sampling.bank_files import (
     IMAGES,
     LABELS,
     REJECTED,
-    SAMPLES,
     TABLE,
     WEIGHT,
     map_array,
@@ -162,8 +161,10 @@ class SampleBank:
         Raises:
             OutputExistsError: If ``path`` holds data and ``overwrite`` is false.
         """
+        from synthaug.sampling.contents import sample_contents  # with all formats, which take long to import
+
         target = Path(path).expanduser()
-        with new_directory(target, overwrite=overwrite, what="sample bank", contents=SAMPLES) as folder:
+        with new_directory(target, overwrite=overwrite, what="sample bank", contents=sample_contents()) as folder:
             with new_file(folder / IMAGES) as temporary, temporary.open("wb") as stream:
                 np.lib.format.write_array(stream, np.ascontiguousarray(self.images), allow_pickle=False)
             write_all_but_images(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from synthaug.errors import FormatError
-from synthaug.storage import BANK, MANIFEST, METADATA, Contents, new_file, partial_path, read_json, write_json
+from synthaug.storage import BANK, new_file, partial_path, read_json, write_json
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -22,16 +22,6 @@ WEIGHT = "weight"
 """Column of the table that weighs samples in the loss."""
 REJECTED = "rejected.parquet"
 """Only in curated banks."""
-SAMPLES = Contents(
-    "samples",
-    (HEADER, MANIFEST),
-    (
-        *(IMAGES, LABELS, TABLE, REJECTED, "rejected.png", "variations.png", "search.png"),
-        *("README.md", METADATA, "data*-of-*", f"*/{'[0-9]' * 5}-{'[0-9]' * 8}-s*.png", ".done", ".lock"),
-    ),
-    {HEADER: ("format", "format_version")},
-)
-"""What samples are written as, in whatever format. One with other names of files adds them here."""
 
 
 def write_all_but_images(

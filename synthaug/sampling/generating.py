@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from synthaug.errors import GenerationInterrupted, OutputExistsError
 from synthaug.labels import ClassKey
 from synthaug.sampling.bank import SampleBank
-from synthaug.sampling.bank_files import SAMPLES
+from synthaug.sampling.contents import sample_contents
 from synthaug.sampling.decoding import decoded_blocks
 from synthaug.sampling.job import Block, Job, Shard
 from synthaug.sampling.partial import JournaledFolder
@@ -204,7 +204,7 @@ def _refuse_output(target: Path, job: Job, overwrite: bool) -> None:
                 f"{target} is already complete: it holds just these {len(job.plan)} samples. "
                 "Use it as it is, or pass overwrite=True (--overwrite) to make it again."
             )
-    output_folder(target, overwrite=overwrite, what="generate", contents=SAMPLES)
+    output_folder(target, overwrite=overwrite, what="generate", contents=sample_contents())
 
 
 @contextlib.contextmanager

@@ -6,13 +6,12 @@ import contextlib
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from synthaug.errors import OutputExistsError
-from synthaug.storage import MANIFEST, new_file, partial_path, read_json, write_json
+from synthaug.storage import LOCK, MANIFEST, locked, new_file, partial_path, read_json, write_json
 
 _JOURNAL = ".done"
-_LOCK = ".lock"
 
 
 class JournaledFolder:
@@ -47,10 +46,10 @@ class JournaledFolder:
         """
         path = partial_path(target)
         if path.is_dir() and any(path.iterdir()):
-            with _locked(path):
+            with locked(path / LOCK):
                 _take_over(path, target, manifest, overwrite)
         path.mkdir(parents=True, exist_ok=True)
-        with _locked(path):
+        with locked(path / LOCK):
             if not (path / MANIFEST).is_file():
                 write_json(path / MANIFEST, dict(manifest))
             yield cls(path)
@@ -64,7 +63,7 @@ class JournaledFolder:
     @staticmethod
     def forget(target: Path) -> None:
         """Remove the traces of the making from a published output."""
-        for name in (_JOURNAL, _LOCK):
+        for name in (_JOURNAL, LOCK):
             (target / name).unlink(missing_ok=True)
 
 
@@ -75,7 +74,7 @@ def _take_over(path: Path, target: Path, manifest: Mapping[str, Any], overwrite:
     if found is not None and not overwrite:
         raise _unfinished(path, target, _differing(found, manifest))
     for entry in path.iterdir():
-        if entry.name == _LOCK:
+        if entry.name == LOCK:
             continue
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)
@@ -111,22 +110,3 @@ def _unfinished(path: Path, target: Path, differing: list[str]) -> OutputExistsE
         f"an unfinished run with other settings ({', '.join(differing)}) waits in {path}. Repeat its command "
         f"to finish {target}, choose another path, or pass overwrite=True (--overwrite) to throw it away."
     )
-
-
-@contextlib.contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Hold the folder for this process, where the system knows file locks; a killed process lets go of it."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        yield
-        return
-    stream: TextIO
-    with (path / _LOCK).open("w", encoding="ascii") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise OutputExistsError(
-                f"another process is writing to {path}; wait for it or choose another path."
-            ) from None
-        yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import warnings
@@ -13,7 +14,7 @@ import torch
 from accelerate import Accelerator
 
 from synthaug.data import ImageDataset
-from synthaug.devices import own_random_state
+from synthaug.devices import own_random_state, seed_random_state
 from synthaug.errors import ConfigError, DataError, DataWarning, TrainingInterrupted, did_you_mean
 from synthaug.generators import Generator, family_class, load, make_generator
 from synthaug.generators.base import Precision
@@ -94,7 +95,7 @@ def fit(
         check_private_settings(family, conditioning, options, accelerator.num_processes)
     precision = _resolve_precision(training, accelerator.device)
     with own_random_state(accelerator.device):
-        torch.manual_seed(step_seed(training.seed, BEFORE_FIRST_STEP))
+        seed_random_state(step_seed(training.seed, BEFORE_FIRST_STEP), accelerator.device)
         generator = make_generator(
             family,
             dataset.classes,
@@ -113,29 +114,30 @@ def fit(
         return generator
     _check_trainable(generator, training, accelerator, replaces=out is not None and overwrite)
     folder = Path(out).expanduser() if out is not None else None
-    if folder is not None:
-        if accelerator.is_main_process:
-            open_run(folder, run, dataset, resume=resume, overwrite=overwrite)
+    held: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
+    if folder is not None and accelerator.is_main_process:
+        held = open_run(folder, run, dataset, resume=resume, overwrite=overwrite)
+    with held:
         accelerator.wait_for_everyone()
-    watched = folder if accelerator.is_main_process else None
-    shown = progress and accelerator.is_main_process
-    with Watcher(watched, training.steps, training.batch_size, shown) as watcher, stop_wish() as should_stop:
-        members = _members(generator, dataset, training)
-        trained, done = _train(generator, members, accelerator, folder, resume, watcher, should_stop)
-    trained.provenance = {"dataset": run["dataset"], "training": run["training"] | {"steps": done}}
-    if plan is not None:
-        # Else the folder would tell everyone how to take the noise away.
-        trained.provenance["training"]["privacy_seed"] = None
-        trained.provenance["privacy"] = plan.facts(done)
-    elif unseen := _unseen(dataset):  # which a private generator must not tell
-        trained.provenance["unseen_classes"] = unseen
-    # Laid out in memory as a loaded generator is: the kernels, and by them single grey levels, depend on it.
-    trained = trained.to("cpu").to(memory_format=torch.contiguous_format).eval().requires_grad_(False)
-    if folder is not None:
-        if accelerator.is_main_process:
-            write_generator(trained, folder)
-        accelerator.wait_for_everyone()
-        trained = load(folder)
+        watched = folder if accelerator.is_main_process else None
+        shown = progress and accelerator.is_main_process
+        with Watcher(watched, training.steps, training.batch_size, shown) as watcher, stop_wish() as should_stop:
+            members = _members(generator, dataset, training)
+            trained, done = _train(generator, members, accelerator, folder, resume, watcher, should_stop)
+        trained.provenance = {"dataset": run["dataset"], "training": run["training"] | {"steps": done}}
+        if plan is not None:
+            # Else the folder would tell everyone how to take the noise away.
+            trained.provenance["training"]["privacy_seed"] = None
+            trained.provenance["privacy"] = plan.facts(done)
+        elif unseen := _unseen(dataset):  # which a private generator must not tell
+            trained.provenance["unseen_classes"] = unseen
+        # Laid out in memory as a loaded generator is: the kernels, and by them single grey levels, depend on it.
+        trained = trained.to("cpu").to(memory_format=torch.contiguous_format).eval().requires_grad_(False)
+        if folder is not None:
+            if accelerator.is_main_process:
+                write_generator(trained, folder)
+            accelerator.wait_for_everyone()
+            trained = load(folder)
     if should_stop():  # too late to stop training, but not what the caller would do next
         kept = "Nothing was saved, as there is no out folder." if folder is None else f"The generator is in {folder}."
         raise TrainingInterrupted(f"interrupted after the last step of training. {kept}")

@@ -20,7 +20,7 @@ from timm.utils import ModelEmaV3
 from torch import Tensor
 
 from synthaug.data import ImageDataset
-from synthaug.devices import own_random_state
+from synthaug.devices import own_random_state, seed_random_state
 from synthaug.errors import ConfigError, DivergenceError, TrainingInterrupted
 from synthaug.generators import Generator, Phase
 from synthaug.pixels import from_uint8
@@ -56,7 +56,7 @@ class Trainer:
         self.data, self.config, self.accelerator, self.folder = data, config, accelerator, folder
         self.augmentation = config.augmented
         with own_random_state(accelerator.device):
-            torch.manual_seed(step_seed(config.seed, BEFORE_FIRST_STEP))
+            seed_random_state(step_seed(config.seed, BEFORE_FIRST_STEP), accelerator.device)
             self.objective = generator.objective()
         self.objective.to(accelerator.device).to(memory_format=torch.channels_last)
         self.generator = self.objective.generator
@@ -168,7 +168,7 @@ class Trainer:
     def _train_step(self) -> dict[str, Tensor]:
         config = self.config
         seed = self.private.secret if self.private else config.seed
-        torch.manual_seed(step_seed(seed, self.step, self.accelerator.process_index))
+        seed_random_state(step_seed(seed, self.step, self.accelerator.process_index), self.accelerator.device)
         images, labels = self._batch()
         logged: dict[str, Tensor] = {}
         self.objective.train()

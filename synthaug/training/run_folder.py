@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ from synthaug.data import ImageDataset
 from synthaug.errors import ConfigError, FormatError, OutputExistsError
 from synthaug.generators import Generator
 from synthaug.generators.folder import CONFIG, GENERATOR
-from synthaug.storage import Contents, empty, output_folder, read_json, write_json
+from synthaug.storage import LOCK, Contents, empty, locked, output_folder, read_json, write_json
 from synthaug.training.config import TrainingConfig, changed_settings
 from synthaug.training.preview import draw_reals
 from synthaug.training.privacy import PrivacyPlan
@@ -19,7 +21,7 @@ RUN, STATE_FOLDER, REALS = "run.json", "trainer_state", "reals.png"
 _CONTENTS = Contents(
     "run",
     (RUN,),
-    (*GENERATOR.marks, *GENERATOR.others, STATE_FOLDER, METRICS, SAMPLES, REALS),
+    (*GENERATOR.marks, *GENERATOR.others, STATE_FOLDER, METRICS, SAMPLES, REALS, LOCK),
     {RUN: ("family", "model", "training", "dataset")},
 )
 
@@ -50,15 +52,32 @@ def describe_run(
     return described
 
 
-def open_run(folder: Path, run: dict[str, Any], data: ImageDataset, *, resume: bool, overwrite: bool) -> None:
-    """Make the run's folder, or check that the one that is there can be gone on with.
+@contextlib.contextmanager
+def open_run(folder: Path, run: dict[str, Any], data: ImageDataset, *, resume: bool, overwrite: bool) -> Iterator[None]:
+    """Make the run's folder, or check that the one that is there can be gone on with, and hold it.
 
     Raises:
         OutputExistsError: If ``folder`` holds data and neither ``resume`` nor ``overwrite`` is set, or data that no
-            run wrote.
+            run wrote, or another process trains there.
         ConfigError: If ``resume`` is set and the run there has other settings.
         FormatError: If ``resume`` is set and the data there are not those of a run.
     """
+    with _held(folder) if (folder / RUN).is_file() else contextlib.nullcontext():
+        _begin(folder, run, data, resume, overwrite)
+    with _held(folder):
+        yield
+
+
+@contextlib.contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    with locked(folder / LOCK):
+        try:
+            yield
+        finally:
+            (folder / LOCK).unlink(missing_ok=True)
+
+
+def _begin(folder: Path, run: dict[str, Any], data: ImageDataset, resume: bool, overwrite: bool) -> None:
     described = folder / RUN
     goes_on = resume and described.exists()
     if goes_on:

@@ -67,13 +67,22 @@ def test_crop_shifts_by_at_most_an_eighth():
     assert {row for row, _ in rows} == {6, 7, 8, 9, 10} == {column for _, column in rows}
 
 
-def test_affine_keeps_the_shape_of_things_in_images_that_are_not_square():
+@pytest.mark.parametrize(("height", "width"), [(20, 60), (60, 20)])
+def test_affine_keeps_the_shape_of_things_in_images_that_are_not_square(height, width):
     torch.manual_seed(0)
-    images = torch.zeros(64, 1, 20, 60, dtype=torch.uint8)
-    images[:, :, 5:15, 25:35] = 255  # a square of 100 pixels stays about as large, however it is turned
-    areas = (affine(images) > 127).flatten(1).sum(1).float()
+    images = torch.zeros(64, 1, height, width, dtype=torch.uint8)
+    top, left = height // 2 - 5, width // 2 - 5
+    images[:, :, top : top + 10, left : left + 10] = 255  # a square stays one, however it is turned
+    moved = affine(images)
+    areas = (moved > 127).flatten(1).sum(1).float()
     assert areas.min() > 60
     assert areas.max() < 150
+    places = torch.cartesian_prod(torch.arange(height), torch.arange(width)).T
+    weights = moved.flatten(1).float()
+    sides = (12 * torch.stack([torch.linalg.eigvalsh(torch.cov(places, aweights=each)) for each in weights])).sqrt()
+    assert sides.min() > 8
+    assert sides.max() < 12
+    assert (sides[:, 1] / sides[:, 0]).max() < 1.05
 
 
 def test_unknown_names_are_refused_with_a_hint():

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 import torch
 
-from synthaug.devices import own_random_state, resolve_device, seeded_on_host
+from synthaug.devices import one_thread, own_random_state, resolve_device, seed_random_state, seeded_on_host
 from synthaug.errors import ConfigError
 
 
@@ -42,8 +44,36 @@ def test_seeding_the_host_repeats_its_draws_and_leaves_the_gpus_and_the_global_s
     assert seeded == []
 
 
+def test_one_thread_gives_back_the_number_there_was_after_an_error_too():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with one_thread():
+            within = torch.get_num_threads()
+        after = torch.get_num_threads()
+        with pytest.raises(KeyError), one_thread():
+            raise KeyError
+        assert (within, after, torch.get_num_threads()) == (1, 2, 2)
+    finally:
+        torch.set_num_threads(before)
+
+
 def test_random_numbers_of_a_block_are_not_missed_after_it():
     before = torch.get_rng_state()
     with own_random_state(torch.device("cpu")):
         torch.rand(4)
     assert torch.equal(before, torch.get_rng_state())
+
+
+def test_seeding_a_device_leaves_all_other_gpus_alone(monkeypatch):
+    seeded = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", lambda seed: seeded.append("all"))
+    monkeypatch.setattr(torch.cuda, "manual_seed", lambda seed: seeded.append(seed))
+    monkeypatch.setattr(torch.cuda, "device", lambda device: contextlib.nullcontext(seeded.append(str(device))))
+    with own_random_state(torch.device("cpu")):
+        seed_random_state(5, torch.device("cpu"))
+        first = torch.rand(3)
+        assert seeded == []
+        seed_random_state(5, torch.device("cuda:1"))
+        assert torch.equal(torch.rand(3), first)
+    assert seeded == ["cuda:1", 5]

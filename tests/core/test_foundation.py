@@ -6,6 +6,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+import threading
 import tomllib
 from pathlib import Path
 from typing import Literal
@@ -218,3 +219,25 @@ def test_the_current_folder_is_no_new_one(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.chdir(tmp_path)
     with pytest.raises(OutputExistsError, match="Name a folder in it"), new_directory(Path()):
         pass
+
+
+def test_registry_is_whole_for_every_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "slow_plugins"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    for name in ("one", "two"):
+        (package / f"{name}.py").write_text("import time\ntime.sleep(0.1)\n", encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    registry: Registry[type] = Registry("thing", "slow_plugins")
+    whole = []
+
+    def look() -> None:
+        registry.names()
+        whole.append({"slow_plugins.one", "slow_plugins.two"} <= set(sys.modules))
+
+    threads = [threading.Thread(target=look) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert whole == [True] * 4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from synthaug.errors import ConfigError, FormatError, OutputExistsError, Synthau
 from synthaug.evaluation.comparison import compare
 from synthaug.generators import make_generator
 from synthaug.sampling import SampleBank
-from synthaug.storage import Contents, new_directory, output_folder, refuse_existing, set_aside
+from synthaug.storage import Contents, new_directory, output_folder, read_json, refuse_existing, set_aside, write_json
 
 NOTES = Contents("notes", ("notes.json",), ("page.html", "pictures", "*/[0-9].png"))
 QUICK = {"family": "vae", "width": 4, "latent_dim": 3, "components": 1, "progress": False}
@@ -294,3 +295,23 @@ def test_the_home_folder_is_meant_everywhere(
     with pytest.raises(FormatError, match="does not exist"):
         synthaug.load("~/nothing")
     assert not list((tmp_path / "here").iterdir())
+
+
+def test_threads_write_one_file_without_disturbing_each_other(tmp_path):
+    failures = []
+
+    def write(number):
+        try:
+            for _ in range(40):
+                write_json(tmp_path / "one.json", {"by": number, "more": list(range(200))})
+        except OSError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert read_json(tmp_path / "one.json")["by"] in range(3)
+    assert [path.name for path in tmp_path.iterdir()] == ["one.json"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from synthaug.curation.filters.duplicate import Duplicate
+from synthaug.curation.filters import duplicate
+from synthaug.curation.filters.duplicate import Duplicate, sequential_distances
 from synthaug.errors import ConfigError
 
 
@@ -45,6 +46,15 @@ def test_rounds_give_what_one_round_gives(fitted, new):
     second = fitted.judge(twice.take(np.arange(20, 40)), kept)
     assert np.concatenate([first.accepted, second.accepted]).tolist() == whole.accepted.tolist()
     assert not second.accepted[:10].any()
+
+
+@pytest.mark.parametrize("rows", [2, 5])
+def test_blocks_of_any_size_give_the_same_distances(monkeypatch, rows):
+    chain = np.arange(12, dtype=np.float32)[:, None] * 0.6
+    whole = sequential_distances(chain, 1.0)
+    assert (whole >= 1).tolist() == [True, False] * 6, "what is rejected rejects nothing"
+    monkeypatch.setattr(duplicate, "_ROWS", rows)
+    np.testing.assert_allclose(sequential_distances(chain, 1.0), whole, rtol=1e-4)
 
 
 def test_without_spread_only_training_images_count(reference, new):

@@ -180,3 +180,18 @@ def test_content_names_arrays_and_files_alike(class_folders: Path) -> None:
     assert arrays.digest == data.digest
     assert ImageDataset.from_arrays(data.images, data.labels, ["cat", "cow"]).digest != data.digest
     assert ImageDataset.from_arrays(data.images, 1 - data.labels, data.classes).digest != data.digest
+
+
+def test_decoding_again_leaves_no_time_without_the_images(class_folders, monkeypatch):
+    data = ImageDataset.load(class_folders)
+    folder, real = data._stored.folder, shutil.rmtree
+    gone = []
+
+    def looking(path, *args, **kwargs):
+        gone.append(not (folder / "images.npy").exists())
+        return real(path, *args, **kwargs)
+
+    monkeypatch.setattr(shutil, "rmtree", looking)
+    ImageDataset.load(class_folders, refresh=True)
+    assert gone
+    assert not any(gone)

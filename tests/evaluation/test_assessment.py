@@ -18,7 +18,7 @@ from synthaug.curation.copies import CopyDetector
 from synthaug.data import ImageDataset
 from synthaug.errors import ConfigError, DataError, LabelError, OutputExistsError
 from synthaug.evaluation import paired_difference
-from synthaug.evaluation.assessment import pictures, utility
+from synthaug.evaluation.assessment import assessing, pictures, utility
 from synthaug.evaluation.assessment.chances import Chance
 from synthaug.evaluation.assessment.closeness import Closeness
 from synthaug.evaluation.assessment.inputs import Samples
@@ -446,3 +446,27 @@ def test_a_seed_that_cannot_be_used_is_refused_before_anything_is_measured(split
     with pytest.raises(ConfigError, match="seed: expected an integer from 0"):
         evaluate(bank_of(new), train, out=tmp_path / "out", seed=seed)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_classifier_that_saw_the_training_images_does_not_judge_who_was_seen(splits, tmp_path, monkeypatch):
+    monkeypatch.setattr(assessing, "DEFAULT_NETWORK", "test_resnet")
+    train, held_out, new = splits
+    by_network, _ = evaluate(bank_of(new), train, held_out, out=tmp_path / "network")
+    settings = {"network": "classifier", "steps": 40, "classifier": CLASSIFIER}
+    by_classifier, _ = evaluate(bank_of(new), train, held_out, out=tmp_path / "classifier", **settings)
+    assert by_classifier.memorisation.membership == by_network.memorisation.membership
+    assert by_classifier.memorisation.control == by_network.memorisation.control
+    assert by_classifier.closeness.reference is None
+    assert any("has seen the training images" in note for note in by_classifier.missing)
+
+
+def test_a_test_part_that_is_taken_as_the_training_images_holds_nothing_out(splits, tmp_path):
+    train, held_out, new = splits
+    for part, images in (("train", train), ("test", held_out)):
+        for row, (image, label) in enumerate(zip(images.images, images.labels, strict=True)):
+            folder = tmp_path / "real" / part / train.classes[label]
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image[:, :, 0]).save(folder / f"{row:03d}.png")
+    result, _ = evaluate(bank_of(new), tmp_path / "real", None, out=tmp_path / "out", split="test")
+    assert result.about["held_out"] is None
+    assert any("There are no held-out images" in note for note in result.missing)

@@ -98,6 +98,24 @@ def test_runs_table_page_and_json(data, tmp_path, launched, quiet):
     assert not (out / "runs" / "gan").exists()
 
 
+def test_real_training_images_are_measured_against_those_held_out(data, tmp_path, monkeypatch, quiet):
+    def launch(out, task, threads):
+        return worker.main([str(out), task.name]) if task.family == "reals" else -9
+
+    def pixels(images, network, cache=True):
+        return images.reshape(len(images), -1).astype(np.float32)
+
+    monkeypatch.setattr(runs, "launch", launch)
+    monkeypatch.setattr(worker, "extract_features", pixels)
+    dark, bright = (
+        ImageDataset.from_arrays(part.images // 2 + brightness, part.labels, data.classes)
+        for part, brightness in zip(data.split(0.5, seed=0), (0, 100), strict=True)
+    )
+    reals = compare(dark, tmp_path / "compare", quiet, families=["vae"], seeds=1, held_out=bright).reals
+    assert reals.metrics["frechet_distance"].mean > 0.9 * 64 * 100**2, "each of 64 pixels is 100 brighter"
+    assert reals.metrics["precision"].mean == reals.metrics["recall"].mean == reals.metrics["coverage"].mean == 0
+
+
 def test_overwriting_leaves_what_no_comparison_wrote(data, tmp_path, monkeypatch, quiet):
     monkeypatch.setattr(runs, "launch", lambda *_: -9)
     project = tmp_path / "project"

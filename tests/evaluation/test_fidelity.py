@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+import sklearn
 import torch
 from scipy.linalg import sqrtm
 
@@ -87,6 +88,14 @@ def test_manifold_scores_are_the_formulas(clouds):
     assert found.recall == np.mean((back <= radius(samples, 3)).any(1))
     assert found.density == pytest.approx((across < radius(reals, 5)).sum() / (5 * len(samples)))
     assert found.coverage == np.mean(across.min(0) < radius(reals, 5))
+
+
+def test_manifold_scores_do_not_depend_on_the_memory_there_is(clouds):
+    reals, samples = clouds
+    samples = samples * np.linspace(1, 3, len(samples))[:, None]
+    whole = manifold_scores(reals, samples)
+    with sklearn.config_context(working_memory=8 * 8 * len(reals) / 2**20):  # eight rows at a time
+        assert manifold_scores(reals, samples) == whole
 
 
 def test_lost_modes_cost_recall_and_wrong_ones_precision():

@@ -15,6 +15,7 @@ from synthaug.data import ImageDataset
 from synthaug.errors import ConfigError, MissingExtraError
 from synthaug.generators import Generator, load, make_generator, save
 from synthaug.generators.diffusion import Diffusion, DiffusionConfig
+from synthaug.networks import edm
 from synthaug.networks.edm import HIGHEST, LOWEST, Denoise, Solver, denoise, denoising_loss, noise_levels, solve
 from synthaug.networks.unet import DenoisingUNet
 from synthaug.training import fit
@@ -84,6 +85,21 @@ def test_an_empty_network_is_the_best_linear_denoiser_with_loss_one() -> None:
     levels = torch.full((64,), 0.5)
     torch.testing.assert_close(denoise(lambda scaled, _: torch.zeros_like(scaled), x, levels), x / 1.25)
     assert denoising_loss(lambda scaled, _: torch.zeros_like(scaled), x).item() == pytest.approx(1, abs=0.05)
+
+
+def test_noise_levels_in_training_are_spread_evenly_over_their_distribution() -> None:
+    heard: list[Tensor] = []
+
+    def network(scaled: Tensor, log_levels: Tensor) -> Tensor:
+        heard.append(log_levels)
+        return torch.zeros_like(scaled)
+
+    torch.manual_seed(0)
+    denoising_loss(network, torch.zeros(100, 1, 2, 2))
+    (log_levels,) = heard
+    places = torch.special.ndtr((log_levels.sort().values - edm._TRAINING_MEAN) / edm._TRAINING_DEVIATION)
+    torch.testing.assert_close(places, (torch.arange(100) + 0.5) / 100, atol=0.0051, rtol=0)
+    assert (log_levels < edm._TRAINING_MEAN).sum() == 50
 
 
 def test_network_hears_level_and_label_on_any_shape() -> None:

@@ -11,6 +11,7 @@ import torch
 from synthaug.errors import ConfigError
 from synthaug.generators import make_generator, priors
 from synthaug.generators.adversarial import Seen, discriminate, look, pretend
+from synthaug.generators.base import Posterior
 from synthaug.generators.gan import GAN, GANConfig, lacking_variety, statistics_apart
 from synthaug.generators.priors import MixturePrior
 from synthaug.generators.vae import VAE, VAEConfig
@@ -46,6 +47,14 @@ def test_kl_warms_up_and_free_bits_cost_nothing() -> None:
     assert weight(99) == pytest.approx(1.0, rel=1e-3)
     losses = make_vae(free_bits=100.0, warmup_steps=0).objective().phases()[0].loss(IMAGES, LABELS, 0)
     torch.testing.assert_close(losses["loss"] - losses["reconstruction"], torch.tensor(400.0))
+
+
+def test_free_bits_are_those_of_the_batch_and_not_of_each_image() -> None:
+    mu = torch.tensor([[0.0, 0.5], [2.0, 0.5]])  # divergences 0 and 2, 1/8 and 1/8
+    objective = make_vae(free_bits=0.5, warmup_steps=0).objective()
+    losses = objective.with_kl({"loss": torch.tensor(0.0)}, Posterior(mu, torch.zeros(2, 2)), 0)
+    assert losses["loss"].item() == pytest.approx(1 + 0.5)
+    assert losses["kl"].item() == pytest.approx(1 + 1 / 8)
 
 
 def test_kl_is_that_of_torch() -> None:
@@ -117,7 +126,9 @@ def test_gradient_penalty_is_that_of_its_definition() -> None:
     loss = objective.discriminator_loss
     losses = loss(IMAGES, LABELS, 0)
     torch.testing.assert_close(losses["penalty"], 2 * weight.square().sum().detach())
-    assert "penalty" not in loss(IMAGES, LABELS, 1)
+    without = loss(IMAGES, LABELS, 1)
+    assert "penalty" not in without
+    torch.testing.assert_close(losses["loss"] - without["loss"], 0.5 * 3.0 * 2 * losses["penalty"])
 
 
 @pytest.mark.parametrize("trained", [False, True])

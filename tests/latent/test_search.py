@@ -14,6 +14,7 @@ from synthaug.classifiers import fit_classifier
 from synthaug.devices import seeded_on_host
 from synthaug.errors import ConfigError, LabelError
 from synthaug.generators import make_generator
+from synthaug.latent.searching.evolution import SeparableCMA
 from synthaug.latent.searching.scores import (
     BlackBox,
     brightness,
@@ -74,6 +75,19 @@ def test_a_constraint_on_a_black_box_search(trained, classifier) -> None:
     assert found.holds.any()
     probabilities = torch.softmax(torch.from_numpy(classifier.logits(found.images[found.holds])), 1)
     assert (probabilities[:, 0] >= 0.799).all()
+
+
+def test_a_search_that_goes_on_in_one_direction_widens_in_it() -> None:
+    searches = SeparableCMA(searches=2, size=3, population=4, spread=0.5)
+    for step in range(6):
+        noise = np.zeros((2, 4, 3))
+        noise[0, :2, 0] = 0.8
+        noise[1, :2, 0] = 0.8 * (-1) ** step
+        searches.tell(searches.ask(noise), np.array([[1, 1, 0, 0]] * 2))
+    scale = searches.ask(np.ones((2, 1, 3)))[:, 0] - searches.mean
+    onwards, back_and_forth = scale[:, 0] / scale[:, 1]
+    assert onwards > 1.3 * back_and_forth, "the same moves, but for their signs"
+    np.testing.assert_allclose(scale[:, 1], scale[:, 2])
 
 
 def test_distance_costs(trained) -> None:

@@ -17,6 +17,7 @@ from synthaug.data.sources.written import classes_of_folders
 from synthaug.images import encode_png, encode_pngs
 from synthaug.sampling import generate
 from synthaug.sampling.folder_names import folder_names
+from synthaug.sampling.writers.base import _WRITERS, list_formats
 
 CLASSES = ("T-shirt/top", "../x", "boot", "train")
 COUNTS = {"T-shirt/top": 70, "boot": 5, "train": 60, "../x": 2}
@@ -247,3 +248,25 @@ def test_every_folder_name_tells_its_class():
 def test_plain_names_stay_as_they_are():
     plain = ["sneaker", "Ankle boot", "v1.0", "靴", "Größe", "0"]
     assert folder_names(plain) == plain
+
+
+def test_a_format_of_someone_elses_is_one_class(make_gen, tmp_path, monkeypatch):
+    class Raw:
+        files = ("shard*.bin",)
+
+        def __init__(self, folder, job):
+            self.folder = folder
+
+        def write(self, shard, blocks):
+            data = b"".join(block.images.tobytes() for block in blocks)
+            (self.folder / f"shard{shard.number}.bin").write_bytes(data)
+
+        def finish(self):
+            pass
+
+    list_formats()
+    monkeypatch.setitem(_WRITERS._classes, "raw", Raw)
+    gen = make_gen(classes=CLASSES, image_shape=(1, 8, 8))
+    for number in (2, 3):
+        out = generate(gen, number, out=tmp_path / "out", format="raw", overwrite=number == 3)
+        assert (out / "shard0.bin").stat().st_size == number * len(CLASSES) * 64

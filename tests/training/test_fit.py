@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 import synthaug
 from synthaug.data import ImageDataset
@@ -162,6 +163,22 @@ def test_the_network_sees_augmented_images_and_the_prior_those_as_they_are(
     grey = torch.cat(trained_on).flatten(1).mean(1)
     assert grey.std() > 0.05
     assert {int(value) for images in fitted_to for value in np.unique(images)} == {100}
+
+
+def test_the_learning_rate_rises_over_the_warm_up_and_then_stays(digits: ImageDataset) -> None:
+    def used(**settings: float) -> list[float]:
+        rates: list[float] = []
+
+        def record(optimizer: torch.optim.Optimizer, *_: object) -> None:
+            rates.extend(group["lr"] for group in optimizer.param_groups)
+
+        with register_optimizer_step_pre_hook(record):
+            fit(digits, "vae", steps=6, width=8, **settings, **QUICK)
+        return rates
+
+    rising = used(learning_rate=0.008, learning_rate_warmup=4)
+    assert rising == pytest.approx([0.002, 0.004, 0.006, 0.008, 0.008, 0.008])
+    assert used(learning_rate_warmup=0) == pytest.approx([1e-3] * 6), "the family's own"
 
 
 def test_previews_do_not_change_the_result(
@@ -389,3 +406,26 @@ def test_the_vae_learns_digits(digits: ImageDataset) -> None:
     samples = generator.sample(dict.fromkeys(range(10), 20)).flatten(1).numpy().astype(float)
     nearest = ((samples[:, None] - means) ** 2).sum(2).argmin(1)
     assert (nearest == np.repeat(np.arange(10), 20)).mean() > 0.75
+
+
+def test_a_folder_is_trained_in_by_one_at_a_time(
+    digits: ImageDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = {"family": "vae", "steps": 4, **QUICK, "width": 8, "out": tmp_path / "run"}
+    real_step, refused = Trainer._train_step, []
+
+    def step_beside_others(self: Trainer) -> dict[str, torch.Tensor]:
+        if self.step == 2 and not refused:
+            for way in ({"resume": True}, {"overwrite": True}):
+                with pytest.raises(OutputExistsError, match="another process is writing"):
+                    fit(digits, **settings, **way)
+                refused.append(way)
+        return real_step(self)
+
+    alone = fit(digits, **{**settings, "out": None})
+    monkeypatch.setattr(Trainer, "_train_step", step_beside_others)
+    trained = fit(digits, **settings)
+    assert len(refused) == 2
+    assert trained.digest == alone.digest
+    assert not list((tmp_path / "run").glob(".lock"))
+    assert fit(digits, resume=True, **settings).digest == alone.digest

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from synthaug.classifiers import Policy
 from synthaug.errors import ConfigError, listed
 from synthaug.evaluation.assessment.closeness import Closeness
-from synthaug.evaluation.assessment.features import Features, features_by
+from synthaug.evaluation.assessment.features import CLASSIFIER, Features, features_by
 from synthaug.evaluation.assessment.inputs import Reals, Samples, gather, open_samples, read_reals
 from synthaug.evaluation.assessment.memorisation import Memorisation, measure_memorisation
 from synthaug.evaluation.assessment.page import assessment_page, summary_table
@@ -138,9 +138,12 @@ def evaluate(
     with new_directory(target, overwrite=overwrite, what="evaluate", contents=_CONTENTS) as folder:
         features = features_by(network, reals.train, seed=seed, device=device, **settings)
         say(f"{len(drawn.labels):,} samples: features and distances")
-        measured, shown = _measure(drawn, reals, features, seed)
+        learnt = network == CLASSIFIER
+        measured, shown = _measure(drawn, reals, features, seed, learnt)
         say("looking for copies")
-        memorisation = measure_memorisation(drawn, reals, features, seed)
+        # A classifier has seen the training images: in its features they differ from others whatever the samples are.
+        blind = features_by(DEFAULT_NETWORK, reals.train, device=device) if learnt else features
+        memorisation = measure_memorisation(drawn, reals, blind, seed)
         utility = None
         if seeds and reals.held_out is not None:
             utility = measure_utility(
@@ -159,7 +162,7 @@ def evaluate(
             measured,
             memorisation,
             utility,
-            tuple(_missing(drawn, reals, measured, memorisation)),
+            tuple(_missing(drawn, reals, measured, memorisation, learnt)),
             about | {"seconds": time.perf_counter() - start},
             target,
         )
@@ -173,8 +176,11 @@ def evaluate(
     return result
 
 
-def _measure(samples: Samples, reals: Reals, features: Features, seed: int) -> tuple[Closeness, Shown]:
-    """Measure equally many samples and real images of each class, and keep what pictures need."""
+def _measure(samples: Samples, reals: Reals, features: Features, seed: int, learnt: bool) -> tuple[Closeness, Shown]:
+    """Measure equally many samples and real images of each class, and keep what pictures need.
+
+    Features that were ``learnt`` from the training images cannot say how near new real images come to these.
+    """
     against = reals.train if reals.held_out is None else reals.held_out
     everything = _as_dataset(samples, against.classes)
     chosen, rows = matched_rows([everything, against], seed)
@@ -190,7 +196,7 @@ def _measure(samples: Samples, reals: Reals, features: Features, seed: int) -> t
     ours, members, others = matched_rows([everything, reals.train, reals.held_out], seed)
     of_train = features(reals.train.take(members), True)
     shown = dataclasses.replace(shown, of_train=of_train)
-    if len(members) < LEAST_IMAGES:
+    if learnt or len(members) < LEAST_IMAGES:
         return found, shown
     of_held_out = features(reals.held_out.take(others), True)
     beside = found.fidelity
@@ -216,7 +222,9 @@ def _describe(data: ImageDataset) -> dict[str, Any]:
     }
 
 
-def _missing(samples: Samples, reals: Reals, measured: Closeness, memorisation: Memorisation) -> list[str]:
+def _missing(
+    samples: Samples, reals: Reals, measured: Closeness, memorisation: Memorisation, learnt: bool
+) -> list[str]:
     notes = []
     if reals.held_out is None:
         notes.append(
@@ -227,7 +235,12 @@ def _missing(samples: Samples, reals: Reals, measured: Closeness, memorisation: 
     else:
         if not memorisation.membership:
             notes.append("Held-out images share too few classes with the training images for membership inference.")
-        if measured.reference is None:
+        if learnt:
+            notes.append(
+                "The classifier whose features are compared has seen the training images: what new real images would "
+                f"reach is left out, and memorisation is measured by {DEFAULT_NETWORK}."
+            )
+        elif measured.reference is None:
             notes.append(
                 "There are too few training images of classes that samples and held-out images have, to say what new "
                 "real images would reach."

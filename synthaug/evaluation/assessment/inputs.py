@@ -138,6 +138,8 @@ def read_reals(
         held_out = ImageDataset.load(real, split=holdout_split, **size)
     elif not isinstance(real, ImageDataset):
         held_out = _test_part(real, size)
+        if held_out is not None and held_out.digest == train.digest:  # asked for as the training images
+            held_out = None
     if held_out is not None:
         held_out = _as_classes_of(train, held_out)
     return Reals(train, held_out, _files(real, split, train))

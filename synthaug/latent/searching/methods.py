@@ -178,7 +178,7 @@ def try_samples(problem: Problem, steps: int, pace: float) -> Best:
     """Other samples of the same class; their names have a seed of the search's own."""
     best = _from_start(problem)
     for step in range(steps):
-        seed = 1_000_003 * (problem.seed + 1) + step
+        seed = (1_000_003 * (problem.seed + 1) + step) % (1 << 63)
         labels = np.repeat(problem.labels, POPULATION)
         indices = (problem.indices[:, None] * POPULATION + np.arange(POPULATION)).ravel()
         codes = problem.gen.draw_codes(labels, indices, seed).reshape(len(problem), POPULATION, -1)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
-from synthaug.sampling.bank_files import IMAGES, write_all_but_images
+from synthaug.sampling.bank_files import IMAGES, LABELS, TABLE, write_all_but_images
 from synthaug.sampling.job import Block, Job, Shard
 from synthaug.sampling.writers.base import register_writer
 from synthaug.storage import new_file
@@ -16,6 +17,8 @@ from synthaug.storage import new_file
 @register_writer("bank")
 class BankWriter:
     """Writes the folder that `SampleBank.open` opens."""
+
+    files: ClassVar[tuple[str, ...]] = (IMAGES, LABELS, TABLE)
 
     def __init__(self, folder: Path, job: Job) -> None:
         self.folder, self.job = folder, job

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from synthaug.registry import Registry
 from synthaug.sampling.job import Block, Job, Shard
@@ -15,7 +15,12 @@ class Writer(Protocol):
 
     A shard that was not written to its end is written again, from its start: `write` must then leave the same bytes
     as if the first time had never been. `finish` may run twice for the same reason.
+
+    Attributes:
+        files: Names or patterns of what it writes; by these, earlier samples may be overwritten.
     """
+
+    files: ClassVar[tuple[str, ...]]
 
     def __init__(self, folder: Path, job: Job) -> None:
         """Prepare ``folder``, which may hold the shards of an earlier run of the same job."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import ClassVar
 
 from synthaug.images import encode_pngs
 from synthaug.sampling.card import write_card
@@ -22,6 +23,8 @@ class ImageFolderWriter:
 
     Parquet rather than CSV for the metadata, because it alone tells `datasets` the order of the class labels.
     """
+
+    files: ClassVar[tuple[str, ...]] = (METADATA, f"*/{'[0-9]' * 5}-{'[0-9]' * 8}-s*.png")
 
     def __init__(self, folder: Path, job: Job) -> None:
         self.folder, self.job = folder, job

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import ClassVar
 
 from synthaug.images import encode_pngs
 from synthaug.sampling.card import write_card
@@ -16,6 +17,8 @@ from synthaug.storage import new_file
 @register_writer("parquet")
 class ParquetWriter:
     """Writes ``data-00000-of-0000N.parquet``, a file a shard and a row group a block."""
+
+    files: ClassVar[tuple[str, ...]] = ("data*-of-*",)
 
     def __init__(self, folder: Path, job: Job) -> None:
         import pyarrow as pa

@@ -7,6 +7,7 @@ import json
 import tarfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import ClassVar
 
 from synthaug.images import encode_pngs
 from synthaug.sampling.card import write_card
@@ -19,6 +20,8 @@ from synthaug.storage import new_file
 @register_writer("webdataset")
 class WebDatasetWriter:
     """Writes ``data-00000-of-0000N.tar``, a file a shard, with fixed times and owners so that bytes reproduce."""
+
+    files: ClassVar[tuple[str, ...]] = ("data*-of-*",)
 
     def __init__(self, folder: Path, job: Job) -> None:
         self.folder, self.job = folder, job
