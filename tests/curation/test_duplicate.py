@@ -48,7 +48,7 @@ def test_rounds_give_what_one_round_gives(fitted, new):
     assert not second.accepted[:10].any()
 
 
-@pytest.mark.parametrize("rows", [2, 5])
+@pytest.mark.parametrize("rows", [1, 2, 5])
 def test_blocks_of_any_size_give_the_same_distances(monkeypatch, rows):
     chain = np.arange(12, dtype=np.float32)[:, None] * 0.6
     whole = sequential_distances(chain, 1.0)

@@ -112,5 +112,6 @@ def sequential_distances(
         for row in range(len(block)):
             if own[row] >= threshold:  # kept, so those after it are compared with it
                 np.minimum(own[row + 1 :], among[row, row + 1 :], out=own[row + 1 :])
-        kept.append(block[own >= threshold])
+        if (own >= threshold).any():
+            kept.append(block[own >= threshold])
     return found
