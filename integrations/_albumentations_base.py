@@ -130,6 +130,8 @@ class SyntheticTransform(albumentations.ImageOnlyTransform):
             return super().__call__(*args, **data)
         self._check(data)
         self._batched, self._forced = "images" in data, force_apply
+        if self.replay_mode and self.applied_in_replay:
+            self._check_replayed(data[self.label_key])
         if self._batched or self.replay_mode or self.deterministic:
             return super().__call__(force_apply=force_apply, **data)
         # A single image, by far the most frequent: the library's own way would cost more than all the rest.
@@ -197,6 +199,17 @@ class SyntheticTransform(albumentations.ImageOnlyTransform):
             raise DataError(f"{type(self).__name__}: expected either image or images, but got both.")
         elif np.ndim(label) != 1 or len(label) != len(data["images"]):
             raise LabelError(f"expected a label for each of the {len(data['images'])} images, but got {label!r}.")
+
+    def _check_replayed(self, labels: Any) -> None:
+        """Refuse other labels than those that the samples were drawn for."""
+        drawn = self.params.get("class_numbers", self.params.get("class_number"))
+        label = self._chooser.label
+        given = [label(one) for one in labels] if self._batched else label(labels)
+        if given != (list(drawn) if self._batched and drawn is not None else drawn):
+            raise LabelError(
+                f"{type(self).__name__}: expected the labels of the call that is replayed, whose samples were drawn "
+                f"for classes {drawn}, but got {labels!r}, classes {given}."
+            )
 
     def _refuse_spatial(self, data: dict[str, Any]) -> None:
         for key in self._spatial_keys & data.keys():

@@ -9,6 +9,7 @@ from typing import Any
 import datasets
 import numpy as np
 import pyarrow as pa
+from datasets.table import cast_table_to_schema
 
 from synthaug.errors import ConfigError, DataError, LabelError, did_you_mean, listed
 from synthaug.sampling.bank import SampleBank
@@ -67,20 +68,24 @@ def add_synthetic(
         >>> both["label"][:], both["source"][:]
         ([0, 1, 1, 0], [0, 0, 1, 1])
     """
-    if isinstance(real, (datasets.DatasetDict, datasets.IterableDatasetDict)):
+    if isinstance(real, dict):
         if split not in real:
             raise DataError(f"split: expected one of {', '.join(real)}, but got {split!r}.{did_you_mean(split, real)}")
         joined = add_synthetic(real[split], synthetic, image_column=image_column, label_column=label_column)
         parts = {name: joined if name == split else _with_features(real[name], joined) for name in real}
         return type(real)(parts)
+    if not isinstance(real, (datasets.Dataset, datasets.IterableDataset)):
+        raise DataError(
+            f"expected a Dataset or IterableDataset, or a dictionary of them, but got a {type(real).__name__}."
+        )
     streaming = isinstance(real, datasets.IterableDataset)
     if not streaming and isinstance(synthetic, datasets.IterableDataset):
         raise DataError(
             "expected a synthetic Dataset for a real Dataset, but got an IterableDataset; "
             "use real.to_iterable_dataset()."
         )
-    form = real._formatting.format_type if streaming and real._formatting else None
-    real = real._resolve_features() if streaming else real
+    form = _stream_format(real) if streaming else None
+    real = _known(real)
     image, label = find_columns(real.features, image_column, label_column)
     shape = common_shape(real, image)
     if isinstance(synthetic, (SampleBank, str, os.PathLike)):
@@ -89,13 +94,52 @@ def add_synthetic(
         synthetic = _from_builder(synthetic, streaming=streaming)
     if streaming:
         if isinstance(synthetic, datasets.Dataset):
+            if not len(synthetic):  # a policy that says no; the library makes no stream of nothing
+                return _with_source(real, "real").with_format(form)
             synthetic = synthetic.to_iterable_dataset()
-        synthetic = synthetic._resolve_features()
-    synthetic = _align(synthetic, real.features, image, label, shape)
-    joined = datasets.concatenate_datasets([_with_source(real, "real"), _with_source(synthetic, "synthetic")])
-    if streaming:  # the steps above read a stream as Arrow tables
-        return joined.with_format(form)
-    return _formatted(joined, real)
+        synthetic = _known(synthetic)
+    synthetic = _with_source(_align(synthetic, real.features, image, label, shape), "synthetic")
+    real_rows = _with_source(real, "real")
+    if streaming:
+        # Rows of both are laid out alike, else they cannot be shuffled: shuffling takes blocks of them as one table.
+        features = datasets.Features({**synthetic.features, **real_rows.features})
+        real_rows, synthetic = _laid_out(real_rows, features), _laid_out(synthetic, features)
+        # The steps above read a stream as Arrow tables.
+        return datasets.concatenate_datasets([real_rows, synthetic]).with_format(form)
+    return _formatted(datasets.concatenate_datasets([real_rows, synthetic]), real)
+
+
+def _stream_format(rows: Any) -> str | None:
+    return rows._formatting.format_type if rows._formatting else None
+
+
+def _known(rows: Any) -> Any:
+    """Return rows whose features are known; those of a stream may have to be read off its first rows.
+
+    Raises:
+        DataError: If the stream has been split between processes, or its rows do not tell.
+    """
+    if isinstance(rows, datasets.Dataset):
+        return rows
+    if rows._distributed:
+        raise DataError("expected a whole stream, but got a part of one: add samples before split_dataset_by_node.")
+    try:
+        return rows._resolve_features()
+    except pa.ArrowInvalid as error:
+        raise DataError(
+            f"expected a stream that tells its features, but its rows cannot be read as a table ({error}). Add samples "
+            "before map, or pass features= to it (or to from_generator)."
+        ) from error
+
+
+def _laid_out(rows: Any, features: Any) -> Any:
+    """Give a stream's rows all these columns, in this order and layout, empty where it has none."""
+    schema = features.arrow_schema
+
+    def lay_out(table: pa.Table) -> pa.Table:
+        return cast_table_to_schema(table, schema)
+
+    return rows.with_format("arrow").map(lay_out, batched=True, features=features).with_format(None)
 
 
 def _formatted(joined: Any, real: Any) -> Any:
@@ -234,12 +278,12 @@ def _with_source(rows: Any, source: str) -> Any:
 
 def _with_features(rows: Any, joined: Any) -> Any:
     """Give the rows of another split the columns of the joined one: real, and empty for the rest."""
-    if isinstance(rows, datasets.IterableDataset):
-        rows = rows._resolve_features()
-    rows = _with_source(rows, "real")
+    form = _stream_format(rows) if isinstance(rows, datasets.IterableDataset) else None
+    rows = _with_source(_known(rows), "real")
     missing = {name: feature for name, feature in joined.features.items() if name not in rows.features}
     empty = {name: (lambda table: [None] * len(table), feature) for name, feature in missing.items()}
-    return _set_columns(rows, empty) if empty else rows
+    rows = _set_columns(rows, empty) if empty else rows
+    return rows if isinstance(rows, datasets.Dataset) else rows.with_format(form)
 
 
 def _set_columns(rows: Any, columns: dict[str, Column]) -> Any:

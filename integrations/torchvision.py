@@ -7,6 +7,7 @@ alone: wrap such a dataset, ``TransformedDataset(dataset, transform)``, or trans
 
 from __future__ import annotations
 
+import math
 import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -19,6 +20,7 @@ from PIL import Image
 from torch import Tensor
 
 from synthaug.augmentation.named import MIXING_ALPHA
+from synthaug.config import is_number
 from synthaug.data.sources.mapstyle import inner_class_names
 from synthaug.errors import ConfigError
 from synthaug.sampling.bank import SampleBank
@@ -164,7 +166,7 @@ class SyntheticMix(_BankTransform):
         super().__init__(bank, p, labels_getter=labels_getter, classes=classes)
         if mode not in (*MIXING_ALPHA, _BOTH):
             raise ConfigError(f"mode: expected 'mixup', 'cutmix' or {_BOTH!r}, but got {mode!r}.")
-        if alpha is not None and not alpha > 0:
+        if alpha is not None and not (is_number(alpha) and 0 < alpha < math.inf):
             raise ConfigError(f"alpha: expected a number above 0, but got {alpha!r}.")
         self.mode = mode
         self.alpha = None if alpha is None else float(alpha)

@@ -49,7 +49,7 @@ def fit(images: NDArray[np.uint8], shape: tuple[int, int, int]) -> NDArray[np.ui
         >>> fit(np.full((2, 8, 8, 3), 7, np.uint8), (1, 4, 6))[0, 0, 0].tolist()
         [7]
     """
-    fitted = fit_tensor(torch.tensor(images).permute(0, 3, 1, 2), shape)
+    fitted = fit_tensor(torch.tensor(images, device="cpu").permute(0, 3, 1, 2), shape)
     array: NDArray[np.uint8] = fitted.permute(0, 2, 3, 1).contiguous().numpy()
     return array
 

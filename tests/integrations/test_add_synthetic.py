@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 
 import datasets
+import datasets.distributed
 import numpy as np
 import pytest
 from PIL import Image
@@ -296,3 +297,59 @@ def test_samples_of_several_label_columns_are_joined_by_the_name_of_the_real_one
     rows = datasets.Dataset.from_dict(columns, features=datasets.Features(features))
     joined = add_synthetic(rows, rows, label_column="fine")
     assert joined["fine"][:] == [0, 1, 0, 1]
+
+
+@pytest.mark.parametrize("kind", ["bank", "rows"])
+def test_a_joined_stream_is_shuffled_batched_and_mapped(tmp_path, kind):
+    for row in range(6):
+        folder = tmp_path / "photos" / "train" / REAL[row % 3]
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{row}.jpg").write_bytes(jpeg(row))
+    real = datasets.load_dataset("imagefolder", data_dir=str(tmp_path / "photos"), split="train", streaming=True)
+    bank = SampleBank.from_arrays(np.zeros((4, 8, 8, 3), np.uint8), [0, 0, 1, 1], ("sneaker", "boot"))
+    joined = add_synthetic(real, bank if kind == "bank" else synthetic_rows())
+    wanted = as_sets(joined)
+    assert sum(source for _, source, _ in wanted) == (4 if kind == "bank" else 2)
+    for way in (
+        joined.shuffle(seed=0, buffer_size=9),
+        joined.shuffle(seed=0, buffer_size=9).filter(lambda row: row["label"] < 9),
+        joined.map(lambda rows: {"twice": [2 * label for label in rows["label"]]}, batched=True, batch_size=5),
+    ):
+        assert as_sets(way) == wanted
+    (batch,) = joined.iter(batch_size=99)
+    assert sorted(batch["source"]) == sorted(source for _, source, _ in wanted)
+
+
+def as_sets(rows):
+    return sorted((row["label"], row["source"], row.get("generator") or "") for row in rows)
+
+
+def test_nothing_to_add_changes_nothing_but_the_source(tmp_path):
+    nothing = SampleBank.from_arrays(np.zeros((0, 8, 8, 3), np.uint8), [], REAL)
+    for real in (real_rows(), real_rows().to_iterable_dataset()):
+        joined = add_synthetic(real, nothing)
+        assert [row["kind"] for row in joined] == [0, 1, 2]
+        assert [row["source"] for row in joined] == [0, 0, 0]
+
+
+def test_all_splits_of_streams_keep_their_format():
+    parts = {name: real_rows().to_iterable_dataset().with_format("numpy") for name in ("train", "test")}
+    joined = add_synthetic(datasets.IterableDatasetDict(parts), synthetic_rows())
+    assert all(isinstance(next(iter(joined[name]))["picture"], np.ndarray) for name in ("train", "test"))
+
+
+def test_a_plain_dictionary_of_splits_stays_one():
+    joined = add_synthetic({"train": real_rows(), "test": real_rows()}, synthetic_rows())
+    assert {name: len(rows) for name, rows in joined.items()} == {"train": 5, "test": 3}
+
+
+def test_what_cannot_be_joined_is_refused_with_what_to_do():
+    stream = real_rows().to_iterable_dataset()
+    part = datasets.distributed.split_dataset_by_node(stream, rank=0, world_size=2)
+    for real, says in (
+        ([1, 2], "expected a Dataset or IterableDataset"),
+        (part, "before split_dataset_by_node"),
+        (stream.map(lambda row: {"more": 1}), "pass features="),
+    ):
+        with pytest.raises(DataError, match=says):
+            add_synthetic(real, synthetic_rows())

@@ -206,3 +206,16 @@ def test_a_replay_gives_the_same_sample(bank_path):
         out = pipeline(image=IMAGE, label=1)
         again = A.ReplayCompose.replay(out["replay"], image=IMAGE, label=1)
         assert np.array_equal(again["image"], out["image"])
+
+
+@pytest.mark.filterwarnings("ignore:.*ReplayMode.*:UserWarning")
+def test_a_replay_for_another_class_is_refused(bank_path):
+    pipeline = A.ReplayCompose([SyntheticReplace(bank_path, p=1.0)])
+    out = pipeline(image=IMAGE, label=1)
+    with pytest.raises(LabelError, match="labels of the call that is replayed"):
+        A.ReplayCompose.replay(out["replay"], image=IMAGE, label=0)
+    many = pipeline(images=np.stack([IMAGE] * 2), label=[0, 1])
+    again = A.ReplayCompose.replay(many["replay"], images=np.stack([IMAGE] * 2), label=[0, 1])
+    assert np.array_equal(again["images"], many["images"])
+    with pytest.raises(LabelError, match="labels of the call that is replayed"):
+        A.ReplayCompose.replay(many["replay"], images=np.stack([IMAGE] * 2), label=[1, 1])

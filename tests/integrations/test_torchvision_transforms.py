@@ -281,8 +281,9 @@ def test_settings_are_checked(bank, tmp_path):
         SyntheticReplace(bank, p=50)
     with pytest.raises(ConfigError, match="'mixup', 'cutmix' or 'mixup\\+cutmix'"):
         SyntheticMix(bank, mode="cut")
-    with pytest.raises(ConfigError, match="above 0"):
-        SyntheticMix(bank, alpha=0)
+    for alpha in (0, float("inf"), float("nan"), "1", True):
+        with pytest.raises(ConfigError, match="above 0"):
+            SyntheticMix(bank, alpha=alpha)
     with pytest.raises(ConfigError, match="labels_getter"):
         SyntheticReplace(bank, labels_getter="label")
     with pytest.raises(LabelError, match="the data"):
