@@ -29,6 +29,16 @@ _LEFTOVER = re.compile(r"\.(.+?)(?:\.\d+(?:-\d+)?\.tmp|\.new|\.old|\.gone)")
 """Names under which a kill leaves what was being written or replaced."""
 
 
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+UMASK = _umask()
+"""Which permissions new files lack. Asked once: to ask is to change it for a moment, for all threads."""
+
+
 class Contents(NamedTuple):
     """What a kind of output holds. By that, an earlier one is told from a folder that is the user's.
 
@@ -281,6 +291,7 @@ def new_file(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         yield temporary
+        temporary.chmod(0o666 & ~UMASK)  # some libraries make files that their owner alone may read
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

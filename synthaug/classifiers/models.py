@@ -15,6 +15,20 @@ _FEWEST_PATCHES = 7
 """Patches a side that a vision transformer gets at least, where its patch size is chosen here: half of ImageNet's."""
 
 
+def check_model(name: str) -> None:
+    """Refuse a name that no timm model has.
+
+    Raises:
+        ConfigError: If there is no such model.
+    """
+    import timm
+
+    if name != BUNDLED and not timm.is_model(name.split(".")[0]):
+        raise ConfigError(
+            f"expected the name of a timm model, but got {name!r}.{did_you_mean(name, timm.list_models())}"
+        )
+
+
 def create_classifier(
     name: str,
     *,
@@ -49,10 +63,7 @@ def create_classifier(
     if settings.get("pretrained") and name in (BUNDLED, BUNDLED_MODEL):
         name = BUNDLED_MODEL
         settings["pretrained_cfg_overlay"] = {"state_dict": bundled_weights()}
-    if not timm.is_model(name.split(".")[0]):
-        raise ConfigError(
-            f"expected the name of a timm model, but got {name!r}.{did_you_mean(name, timm.list_models())}"
-        )
+    check_model(name)
     cfg = timm.get_pretrained_cfg(name.split(".")[0])
     if cfg is not None and cfg.fixed_input_size and "img_size" not in settings:
         settings["img_size"] = size

@@ -10,6 +10,7 @@ import typer
 from synthaug.cli.family_settings import family_settings
 from synthaug.cli.settings import other_settings, save_settings
 from synthaug.cli.values import image_size as parse_image_size
+from synthaug.cli.verbs import FAILED
 
 RESOLVED = "cli.yaml"
 
@@ -51,7 +52,7 @@ def run(
     from synthaug.training import TrainingConfig
 
     training = other_settings(ctx, TrainingConfig.field_names())
-    compare(
+    result = compare(
         source,
         None if families is None else [name.strip() for name in families.split(",")],
         minutes=minutes,
@@ -71,3 +72,5 @@ def run(
         **training,
     )
     save_settings(out / RESOLVED, ctx, training)
+    if not all(family.runs for family in result.families.values()):
+        raise typer.Exit(FAILED)

@@ -43,7 +43,7 @@ def run(
     """
     from synthaug.errors import ConfigError
     from synthaug.grids import save_animation, save_picture
-    from synthaug.latent.inputs import load_source
+    from synthaug.latent.inputs import at_positions, load_source
     from synthaug.latent.interpolating.interpolate import Interpolation, interpolate, interpolate_samples, pairs_of
     from synthaug.sampling import load_generator
     from synthaug.storage import Contents, new_directory
@@ -68,7 +68,7 @@ def run(
             start, end = between
             return interpolate(gen, start, end, number, mode, labels=labels, end_labels=end_labels)
         data = load_source(source, gen, split)
-        starts, ends = (data.subset(part) for part in pairs_of(parse_indices(index) or []))
+        starts, ends = (at_positions(data, part) for part in pairs_of(parse_indices(index) or []))
         return interpolate(gen, starts, ends, number, mode, labels=labels, end_labels=end_labels)
 
     contents = Contents("interpolation", (RESOLVED,), (PICTURE, f"{ANIMATION}.*"))

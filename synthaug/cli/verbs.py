@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import warnings
 from typing import Any
 
@@ -10,8 +11,10 @@ from typer.core import TyperGroup
 
 from synthaug.errors import SynthaugError
 
-USAGE, INTERRUPTED = 2, 130
-"""Exit codes: the request cannot be met; Ctrl-C."""
+FAILED, USAGE, INTERRUPTED = 1, 2, 130
+"""Exit codes: done, but not all of it; the request cannot be met; Ctrl-C."""
+_NOT_OURS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOTDIR})
+_WHAT_TO_DO = "Look at permissions and free space there; decoded images go to $SYNTHAUG_CACHE."
 
 
 class Verbs(TyperGroup):
@@ -28,6 +31,11 @@ class Verbs(TyperGroup):
             raise typer.Exit(INTERRUPTED) from interruption
         except SynthaugError as error:
             _say(f"error: {error}", typer.colors.RED)
+            raise typer.Exit(USAGE) from error
+        except OSError as error:
+            if error.errno not in _NOT_OURS:
+                raise
+            _say(f"error: {error.filename or 'a file'}: {error.strerror}. {_WHAT_TO_DO}", typer.colors.RED)
             raise typer.Exit(USAGE) from error
         finally:
             warnings.formatwarning = format_before

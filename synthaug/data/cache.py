@@ -196,7 +196,7 @@ class Writer:
         }
         storage.write_json(self._folder / "dataset.json", description)
         folder = folder or self._folder.with_name(digest[:40])
-        self._folder.chmod(0o777 & ~_umask())
+        self._folder.chmod(0o777 & ~storage.UMASK)
         _rename(self._folder, folder)
         return Stored(None, None, classes, folder, digest)
 
@@ -250,9 +250,3 @@ def _remove_leftovers(directory: Path) -> None:
                 shutil.rmtree(leftover, ignore_errors=True)
         except FileNotFoundError:
             continue
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

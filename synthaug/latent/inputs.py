@@ -265,15 +265,24 @@ def choose_images(
         return [str(file) for file in files]
     data = load_source(source, gen, split)
     if indices is not None:
-        try:
-            return data.subset(list(indices))
-        except IndexError as error:
-            raise DataError(f"--index: {error}") from error
+        return at_positions(data, indices)
     if most is not None and most < 1:
         raise ConfigError(f"most: expected 1 or more images, but got {most}.")
     if most is not None and most < len(data):
         return data.subset(evenly_spread(len(data), most))
     return data
+
+
+def at_positions(data: ImageDataset, indices: Sequence[int]) -> ImageDataset:
+    """Return the images that ``--index`` names.
+
+    Raises:
+        DataError: If a position is outside the dataset.
+    """
+    try:
+        return data.subset(list(indices))
+    except IndexError as error:
+        raise DataError(f"--index: {error}") from error
 
 
 def load_source(source: Any, gen: Generator, split: str | None = None) -> ImageDataset:

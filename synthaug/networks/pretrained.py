@@ -156,9 +156,12 @@ def _reload(name: str, weights: bool, min_size: int) -> PretrainedNetwork:
     return load_pretrained(name, weights=weights, min_size=min_size)
 
 
-@functools.cache
-def _load(name: str, weights: bool) -> nn.Module:
-    """Build the network and load its weights, without touching torch's random state."""
+def check_network(name: str) -> None:
+    """Refuse a name that no network has, before anything long is begun.
+
+    Raises:
+        ConfigError: If it is neither the bundled network's nor a timm model's.
+    """
     import timm
 
     if name != BUNDLED and not timm.is_model(name):
@@ -166,6 +169,12 @@ def _load(name: str, weights: bool) -> nn.Module:
             f"expected the pretrained network {BUNDLED!r} or a timm model, but got {name!r}."
             f"{did_you_mean(name, [BUNDLED, *timm.list_models()])}"
         )
+
+
+@functools.cache
+def _load(name: str, weights: bool) -> nn.Module:
+    """Build the network and load its weights, without touching torch's random state."""
+    check_network(name)
     # Weights made in a caller's inference mode would refuse gradients to all who share them later.
     with seeded_on_host(0), torch.inference_mode(False):
         network: nn.Module = _bundled(weights) if name == BUNDLED else _from_timm(name, weights)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from synthaug.classifiers.models import check_model
 from synthaug.classifiers.scores import Metric
 from synthaug.classifiers.settings import ClassifierConfig
 from synthaug.data import ImageDataset
@@ -138,6 +139,7 @@ def recommend(
     chosen = tuple(families) if families is not None else _usual_families(minutes)
     for family in chosen:
         _check_installed(family)
+    check_model(model)
     checked = ClassifierConfig.from_dict({"model": model, **settings}).to_dict()  # NumPy's numbers become Python's
     settings = {name: checked[name] for name in settings if checked[name] is not None}  # `None` leaves it open
     _check_generator_settings(generator_settings or {}, chosen)

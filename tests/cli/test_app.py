@@ -7,6 +7,7 @@ import sys
 
 import pytest
 from calling import call
+from PIL import Image
 
 import synthaug
 from synthaug.errors import DivergenceError, GenerationInterrupted, LabelError, TrainingInterrupted
@@ -99,3 +100,16 @@ def test_an_interrupted_demo_says_what_that_means_for_it(monkeypatch, tmp_path):
     result = call("demo", "--out", tmp_path / "demo")
     assert (result.exit_code, result.stdout) == (130, "")
     assert result.stderr == "the demo was interrupted, and nothing is kept. The same command begins anew.\n"
+
+
+def test_a_place_that_cannot_be_written_to_is_said_in_one_line(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("SYNTHAUG_CACHE", str(tmp_path / "file"))
+    folder = tmp_path / "photos" / "cat"
+    folder.mkdir(parents=True)
+    Image.new("L", (8, 8)).save(folder / "1.png")
+    result = call("fit", folder.parent, "--family", "vae", "--steps", 1, "--out", tmp_path / "run")
+    assert result.exit_code == 2
+    assert "SYNTHAUG_CACHE" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stderr.count("\n") == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from types import SimpleNamespace
 
 import pytest
 from calling import call
@@ -14,12 +15,14 @@ from synthaug.errors import ConfigError
 
 @pytest.fixture
 def compared(monkeypatch):
-    """Replace the comparison by a record of what it was asked for."""
+    """Replace the comparison by a record of what it was asked for; no GAN can be trained."""
     calls = []
 
     def compare(source, families, **arguments):
         calls.append({"source": source, "families": families, **arguments})
         arguments["out"].mkdir(parents=True, exist_ok=True)
+        runs = {name: [{}] for name in families or ()} | {"gan": [{}] * (arguments["seeds"] - 1)}
+        return SimpleNamespace(families={name: SimpleNamespace(runs=runs[name]) for name in families or ()})
 
     monkeypatch.setattr("synthaug.evaluation.compare", compare)
     return calls
@@ -37,7 +40,20 @@ def test_flags_have_the_names_and_defaults_of_the_arguments():
 
 def test_flags_and_settings_arrive(compared, tmp_path):
     out = tmp_path / "c"
-    words = ["--families", "vae, gan", "--minutes", 0.5, "--image-size", 16, "--set", "gan.width=32", "--batch-size", 8]
+    words = [
+        "--seeds",
+        2,
+        "--families",
+        "vae, gan",
+        "--minutes",
+        0.5,
+        "--image-size",
+        16,
+        "--set",
+        "gan.width=32",
+        "--batch-size",
+        8,
+    ]
     result = call("compare", "digits", "--out", out, *words, "--set", "vae.latent-dim=4", "--threads", 1)
     assert result.exit_code == 0, result.stderr
     (asked,) = compared
@@ -70,3 +86,16 @@ def test_unknown_flags_are_refused_with_close_names(compared, tmp_path):
     assert result.exit_code == 2
     assert "batch_size" in result.stderr
     assert not compared
+
+
+def test_a_family_that_could_not_be_measured_is_told_by_the_exit_code(compared, tmp_path):
+    for seeds, code in ((1, 1), (2, 0)):
+        words = ("--families", "vae,gan", "--seeds", seeds, "--out", tmp_path / str(seeds))
+        assert call("compare", "digits", *words).exit_code == code
+
+
+def test_a_network_that_no_one_knows_is_refused_before_anything_is_trained(tmp_path):
+    result = call("compare", "digits", "--network", "efficientnet_lite", "--out", tmp_path / "c")
+    assert result.exit_code == 2
+    assert "Did you mean 'efficientnet_lite" in result.stderr
+    assert not (tmp_path / "c").exists()

@@ -62,3 +62,9 @@ def test_an_existing_output_stays(run, tmp_path):
     assert refused.exit_code == 2
     assert "--overwrite" in refused.stderr
     assert call("interpolate", run, "--samples", "3=1", "--out", out, "--overwrite").exit_code == 0
+
+
+def test_a_position_outside_the_dataset_is_refused(run, tmp_path):
+    result = call("interpolate", run, "--source", "digits", "--index", "0,99999", "--out", tmp_path / "a")
+    assert result.exit_code == 2
+    assert "--index" in result.stderr

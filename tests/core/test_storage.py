@@ -315,3 +315,11 @@ def test_threads_write_one_file_without_disturbing_each_other(tmp_path):
     assert failures == []
     assert read_json(tmp_path / "one.json")["by"] in range(3)
     assert [path.name for path in tmp_path.iterdir()] == ["one.json"]
+
+
+def test_files_have_the_modes_of_the_process_whoever_made_them(tmp_path):
+    gen = make_generator("gan", ["a"], (1, 8, 8), options={"width": 4})
+    synthaug.save(gen, tmp_path / "gen")
+    (tmp_path / "plain").touch()
+    modes = {path.stat().st_mode for path in (tmp_path / "gen").iterdir()}
+    assert modes == {(tmp_path / "plain").stat().st_mode}

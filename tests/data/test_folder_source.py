@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import sys
@@ -254,3 +255,23 @@ def test_two_names_that_are_shown_alike_are_refused(tmp_path: Path) -> None:
     add(tmp_path / r"caf\udce9" / "1.png")
     with pytest.raises(DataError, match="every class name once"):
         ImageDataset.load(tmp_path)
+
+
+@pytest.mark.parametrize("table", ["metadata.csv", "metadata.jsonl"])
+def test_a_table_with_other_labels_than_the_folders_is_not_passed_over(class_folders: Path, table: str) -> None:
+    files = sorted(path.relative_to(class_folders).as_posix() for path in class_folders.glob("*/*"))
+
+    def write(labels: list[str]) -> None:
+        pairs = list(zip(files, labels, strict=True))
+        lines = [json.dumps({"file_name": file, "label": label}) for file, label in pairs]
+        if table.endswith("csv"):
+            lines = ["file_name,label", *(f"{file},{label}" for file, label in pairs)]
+        (class_folders / table).write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    expected = ImageDataset.load(class_folders)
+    write([{"cat": "0", "dog": "1"}[file.split("/")[0]] for file in files])
+    assert ImageDataset.load(class_folders).classes == expected.classes, "other names for the same"
+    for labels in ((["young", "old"] * len(files))[: len(files)], ["animal"] * len(files)):
+        write(labels)
+        with pytest.raises(DataError, match=f"{table} gives the files in them other labels"):
+            ImageDataset.load(class_folders)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import shutil
 import sys
 from pathlib import Path
 
@@ -359,3 +360,48 @@ def test_labels_that_joint_transforms_change_are_changed(tmp_path: Path) -> None
     assert named == {0: "abyssinian", 10: "beagle", 20: "bombay"}
     binary = ImageDataset.load(Pets(str(tmp_path), target_transform=[0, 1, 0].__getitem__))
     assert binary.labels.tolist() == [0, 1, 0]
+
+
+def test_a_subset_that_changes_its_items_is_taken_at_its_word(class_folders: Path) -> None:
+    from torch.utils.data import Dataset, Subset
+    from torchvision.datasets import ImageFolder
+
+    class Swapped(Subset):
+        def __getitem__(self, index):
+            image, label = super().__getitem__(index)
+            return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT), 1 - label
+
+        def __getitems__(self, indices):
+            return [self[index] for index in indices]
+
+    class Pets(Dataset):
+        classes = ("pet",)
+
+        def __init__(self, dataset, indices):
+            self.dataset, self.indices = dataset, indices
+
+        def __len__(self):
+            return len(self.indices)
+
+        def __getitem__(self, index):
+            return self.dataset[self.indices[index]][0], 0
+
+    folder = ImageFolder(str(class_folders))
+    plain = ImageDataset.load(folder)
+    swapped = ImageDataset.load(Swapped(folder, [0, 5]))
+    assert swapped.labels.tolist() == [1, 0]
+    assert np.array_equal(swapped.images, plain.images[[0, 5], :, ::-1])
+    pets = ImageDataset.load(Pets(folder, [5, 1]))
+    assert (pets.classes, pets.labels.tolist()) == (("pet",), [0, 0])
+    assert np.array_equal(pets.images, plain.images[[5, 1]])
+
+
+def test_joined_datasets_of_other_classes_are_refused(class_folders: Path, tmp_path: Path) -> None:
+    from torch.utils.data import ConcatDataset
+    from torchvision.datasets import ImageFolder
+
+    shutil.copytree(class_folders, tmp_path / "other")
+    (tmp_path / "other" / "cat").rename(tmp_path / "other" / "fox")
+    joined = ConcatDataset([ImageFolder(str(class_folders)), ImageFolder(str(tmp_path / "other"))])
+    with pytest.raises(DataError, match="one label would mean several classes"):
+        ImageDataset.load(joined)

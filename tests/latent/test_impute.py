@@ -210,3 +210,10 @@ def test_scores_and_simple_fills() -> None:
         np.testing.assert_array_equal(filled[1], originals[1])
         expected = 70 if name == "dataset mean" else 100
         assert missing_psnr(filled, grey(expected, 50), mask)[0] > 45, name  # OpenCV rounds
+
+
+def test_float_images_from_0_to_1_are_not_taken_for_black(gan) -> None:
+    image = np.full((8, 8), 0.5)
+    image[2:] = np.nan
+    with pytest.raises(DataError, match="Multiply those from 0 to 1"):
+        read_masked(image, None, gan)

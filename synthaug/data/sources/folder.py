@@ -13,13 +13,14 @@ from PIL import Image
 
 from synthaug import storage
 from synthaug.data.sources.base import Problem, Row, Source
+from synthaug.data.sources.metadata import LOAD_WITH_TABLE, TABLES, refuse_other_labels
 from synthaug.data.sources.selection import canonical_split, choose_split
 from synthaug.data.sources.written import classes_of_folders, written_classes
 from synthaug.errors import DataError, did_you_mean
 from synthaug.storage import MANIFEST, METADATA
 
 _IGNORED = {"__MACOSX", "Thumbs.db", "desktop.ini"}
-ABOUT = {"README.md", METADATA, "metadata.csv", "metadata.jsonl"}
+ABOUT = {"README.md", METADATA, *TABLES}
 """Files at the top that tell of the images: what `synthaug generate --format imagefolder` and `datasets` write."""
 _SHARDS = ".tar"
 
@@ -71,6 +72,7 @@ def from_folder(root: Path, split: str | None) -> FolderSource:
     folders = _classes_of(base)[1]
     if not classes:
         raise _no_classes(base, top)
+    refuse_other_labels(base, folders)
     _refuse_splits_below(base, folders)
     prefix = f"{base.name}/" if splits else ""
     problems = [
@@ -137,6 +139,8 @@ def _in_one_order(parts: Sequence[list[str]]) -> list[str]:
 def _no_classes(base: Path, top: Sequence[os.DirEntry[str]]) -> DataError:
     loose = [entry.name for entry in top if entry.is_file()]
     hint = ""
+    if any((base / file).is_file() for file in TABLES):
+        hint = f" {LOAD_WITH_TABLE}"
     if any(name.endswith(_SHARDS) for name in loose):
         hint = " WebDataset shards are not read: generate in the format imagefolder or parquet instead."
     return DataError(

@@ -10,7 +10,7 @@ import numpy as np
 
 from synthaug import storage
 from synthaug.data.sources.base import Broken, Row, Source, status_of
-from synthaug.errors import DataError
+from synthaug.errors import DataError, listed
 
 
 class MapStyleSource(Source):
@@ -68,6 +68,7 @@ def from_dataset(dataset: Any) -> MapStyleSource:
         indices = own if indices is None else [own[index] for index in indices]
         dataset = dataset.dataset
     name = type(dataset).__name__
+    _refuse_other_classes(dataset)
     if not len(dataset) or indices == []:
         raise DataError(f"{name}: expected at least one item, but it is empty.")
     dataset, left_out = _raw(dataset)
@@ -77,6 +78,20 @@ def from_dataset(dataset: Any) -> MapStyleSource:
         target = getattr(dataset, "target_transform", None)
         fingerprint = None if target is not None else storage.digest(fingerprint, repr(indices))
     return MapStyleSource(dataset, indices, name, fingerprint, classes, left_out)
+
+
+def _refuse_other_classes(dataset: Any) -> None:
+    """Refuse joined datasets where one label would mean several classes."""
+    if not _is_joined(dataset):
+        return
+    named = [names for names in map(class_names, dataset.datasets) if names is not None]
+    if any(names != named[0] for names in named):
+        different = next(names for names in named if names != named[0])
+        raise DataError(
+            f"{type(dataset).__name__}: expected datasets of the same classes in the same order, but got "
+            f"{listed(named[0])} and {listed(different)}, so one label would mean several classes. Number them alike "
+            "first, with target_transform, and give that dataset an attribute classes."
+        )
 
 
 def _unchanged(*values: Any, **named: Any) -> Any:
@@ -110,8 +125,10 @@ def _is_folder(dataset: Any) -> bool:
 
 
 def _is_part(dataset: Any) -> bool:
-    """Whether a dataset is a `torch.utils.data.Subset` or alike."""
-    return hasattr(dataset, "dataset") and hasattr(dataset, "indices")
+    """Whether a dataset is a `torch.utils.data.Subset`, and its items are none but those of the other dataset."""
+    from torch.utils.data import Subset
+
+    return isinstance(dataset, Subset) and type(dataset).__getitem__ is Subset.__getitem__
 
 
 def _is_joined(dataset: Any) -> bool:

@@ -32,6 +32,7 @@ from synthaug.evaluation.environment import describe_environment
 from synthaug.evaluation.quality.distances import require_torchmetrics
 from synthaug.generators import family_class, list_families
 from synthaug.networks.features import DEFAULT_NETWORK
+from synthaug.networks.pretrained import check_network
 from synthaug.storage import Contents, output_folder, write_json
 
 if TYPE_CHECKING:
@@ -140,6 +141,7 @@ def compare(
     if seeds < 1:
         raise ConfigError(f"seeds: expected 1 or more, but got {seeds!r}.")
     require_torchmetrics()
+    check_network(network)
     target = Path(out).expanduser()
     train, rest = train_and_held_out(source, image_size, channels=channels, split=split, held_out=held_out)
     reals = Task(REALS, 0, 1.0, "{}", train.digest, rest.digest, samples, network, 0)

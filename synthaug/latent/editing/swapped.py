@@ -19,6 +19,7 @@ from synthaug.latent.inputs import as_generator, dataset_of, require_encoder, re
 from synthaug.sampling import SampleBank, plan_samples
 from synthaug.sampling.generating import write_output
 from synthaug.sampling.job import Job
+from synthaug.sampling.plan import warn_of_unseen
 from synthaug.seeds import check_sample_seed, folded
 
 if TYPE_CHECKING:
@@ -79,6 +80,7 @@ def swapped_bank(
     require_shared(gen, "class swap")
     images, labels = dataset_of(data, gen, split)
     plan = plan_samples(gen.classes, per_class, counts, balance)
+    warn_of_unseen(plan, gen)
     sources = _sources(labels, np.bincount(plan.labels, minlength=len(gen.classes)), gen.classes, seed)
     job = _SwapJob.by(gen, plan, seed=seed, format="bank", data=images, sources=sources)
 

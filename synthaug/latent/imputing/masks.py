@@ -57,6 +57,12 @@ def read_masked(images: ImagesLike, mask: ImagesLike, gen: Generator) -> MaskedI
     """
     nan = _nan(images)
     if nan is not None:
+        seen = np.asarray(images)[~np.isnan(np.asarray(images))]
+        if seen.size and seen.max() <= 1 and seen.any():
+            raise DataError(
+                f"expected float images from 0 to 255, but got none above {seen.max():g}. Multiply those from 0 to 1 "
+                "by 255."
+            )
         images = np.nan_to_num(np.asarray(images), nan=0.0).clip(0, 255).round().astype(np.uint8)
     pixels = read_images(images, gen)
     found: list[NDArray[np.bool_]] | NDArray[np.bool_] | None
