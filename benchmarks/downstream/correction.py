@@ -30,8 +30,8 @@ class Left:
 
     def __str__(self) -> str:
         return (
-            f"of {self.compared} comparisons {self.gains} gains and {self.losses} losses are left when their false "
-            f"discoveries are held to {100 * LEVEL:.0f} % (Benjamini and Hochberg 1995)"
+            f"of {self.compared} comparisons {self.gains} gains and {self.losses} losses are left at a false discovery "
+            f"rate of {100 * LEVEL:.0f} %"
         )
 
 

@@ -37,7 +37,7 @@ def test_figures_in_the_documentation_are_those_of_the_committed_runs():
     text = "\n".join(line for line in text.splitlines() if elsewhere not in line)
     known = []
     for cell in read_cells(ROOT / "benchmarks/results/downstream/runs"):
-        arms = [dict(enumerate(values)) for values in cell.real_only.values()]
+        arms = [dict(enumerate(values, cell.choice["seeds"][0])) for values in cell.real_only.values()]
         arms += [dict(zip(one.seeds, one.synthetic, strict=True)) for one in cell.comparisons]
         for one, other in itertools.permutations(arms, 2):
             seeds = [seed for seed in one if seed in other]
