@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from synthaug import storage
 from synthaug.data.decode import to_channels
 from synthaug.data.sources.base import Problem
-from synthaug.errors import DataError
+from synthaug.errors import DataError, FormatError
 
 FORMAT_VERSION = 1
 _HEADER_BYTES = 128
@@ -131,13 +131,15 @@ def key(fingerprint: str, options: Mapping[str, Any]) -> str:
 
 
 def find(folder: Path) -> tuple[Stored, tuple[Problem, ...]] | None:
-    """Return what an earlier run put into ``folder``, or None."""
-    description = folder / "dataset.json"
-    if not description.is_file():
+    """Return what an earlier run put into ``folder``, or None where there is nothing, or not the whole of it."""
+    try:
+        values = storage.read_json(folder / "dataset.json")
+        problems = tuple(Problem(path, reason) for path, reason in values["problems"])
+        stored = Stored(None, None, tuple(values["classes"]), folder, values["digest"])
+        whole = _HEADER_BYTES + values["count"] * math.prod(values["image_shape"])
+        return (stored, problems) if (folder / "images.npy").stat().st_size == whole else None
+    except (FormatError, FileNotFoundError, KeyError, TypeError, ValueError):
         return None
-    values = storage.read_json(description)
-    problems = tuple(Problem(path, reason) for path, reason in values["problems"])
-    return Stored(None, None, tuple(values["classes"]), folder, values["digest"]), problems
 
 
 class Writer:

@@ -195,3 +195,13 @@ def test_decoding_again_leaves_no_time_without_the_images(class_folders, monkeyp
     ImageDataset.load(class_folders, refresh=True)
     assert gone
     assert not any(gone)
+
+
+@pytest.mark.parametrize("name", ["dataset.json", "images.npy"])
+@pytest.mark.parametrize("content", [b"", b"{}"])
+def test_a_damaged_entry_is_decoded_again(class_folders: Path, name: str, content: bytes) -> None:
+    data = ImageDataset.load(class_folders)
+    (data._stored.folder / name).write_bytes(content)
+    again = ImageDataset.load(class_folders)
+    assert again.digest == data.digest
+    assert np.array_equal(again.images, ImageDataset.load(class_folders).images)
