@@ -291,7 +291,8 @@ def new_file(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         yield temporary
-        temporary.chmod(0o666 & ~UMASK)  # some libraries make files that their owner alone may read
+        with contextlib.suppress(OSError):  # of file systems without modes, and of files that were not made
+            temporary.chmod(0o666 & ~UMASK)  # some libraries make files that their owner alone may read
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)

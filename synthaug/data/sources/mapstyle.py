@@ -85,8 +85,8 @@ def _refuse_other_classes(dataset: Any) -> None:
     if not _is_joined(dataset):
         return
     named = [names for names in map(class_names, dataset.datasets) if names is not None]
-    if any(names != named[0] for names in named):
-        different = next(names for names in named if names != named[0])
+    different = next((names for names in named if names != named[0]), None)
+    if different is not None:
         raise DataError(
             f"{type(dataset).__name__}: expected datasets of the same classes in the same order, but got "
             f"{listed(named[0])} and {listed(different)}, so one label would mean several classes. Number them alike "
