@@ -24,8 +24,6 @@ from synthaug.classifiers.labelling import PseudoLabels
 from synthaug.data import ImageDataset
 from synthaug.data.overlap import among
 from synthaug.errors import ConfigError
-from synthaug.generators import make_generator
-from synthaug.latent import swapped_bank
 from synthaug.sampling import SampleBank, generating
 from synthaug.storage import read_json
 
@@ -362,17 +360,6 @@ def test_arms_that_no_samples_come_on_top_of_can_wait(places, fitted_on):
     assert whole.comparisons == cell.comparisons
 
 
-def test_the_control_holds_the_subsets_own_images_evenly(tmp_path):
-    subset = Regime.parse("long-tail:8@16").subset(ImageDataset.load("digits"), 0)
-    bank = make_bank({"real": True, "per_class": 20}, subset, None, tmp_path / "bank", 0)
-    assert bank.counts.tolist() == [20] * 10
-    known = {(int(label), image.tobytes()) for image, label in zip(subset.images, subset.labels, strict=True)}
-    made = [(int(label), image.tobytes()) for image, label in zip(bank.images, bank.labels, strict=True)]
-    assert set(made) == known  # every image, under its own label
-    uses = [made.count(one) for one in set(made) if one[0] == int(np.argmax(subset.class_counts))]
-    assert max(uses) - min(uses) <= 1
-
-
 def test_unlabelled_images_are_others_and_have_the_labels_that_classifiers_find(places, monkeypatch):
     seen = {}
 
@@ -428,16 +415,6 @@ def test_smote_interpolates_within_a_class(places):
     train, _ = load_splits(plan, places)
     counts = Regime.parse("long-tail:8@8").subset(train, 0).class_counts
     assert bank.counts.tolist() == [5 if count > 1 else 0 for count in counts]  # one image has no neighbour
-
-
-def test_swapped_images_are_those_of_the_library(tmp_path):
-    subset = Regime.parse("long-tail:8@16").subset(ImageDataset.load("digits"), 0)
-    generator = make_generator("vae", subset.classes, subset.image_shape, options={"width": 4, "latent_dim": 3})
-    bank = make_bank({"swap": True, "generator": "any", "per_class": 30}, subset, generator, tmp_path / "bank", 0)
-    assert bank.counts.tolist() == [30] * 10
-    assert (subset.labels[bank.table.column("source").to_numpy()] != bank.labels).all()
-    same = swapped_bank(generator, subset, 30, seed=0, out=tmp_path / "same")
-    assert (bank.images == same.images).all()
 
 
 def test_test_images_are_the_same_for_every_seed_and_limit_is_kept(places):
