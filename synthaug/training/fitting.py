@@ -112,8 +112,9 @@ def fit(
     if dry_run:
         print(json.dumps(run | {"parameters": count_parameters(generator)}, indent=2, ensure_ascii=False))
         return generator
-    _check_trainable(generator, training, accelerator, replaces=out is not None and overwrite)
     folder = Path(out).expanduser() if out is not None else None
+    begins = folder is not None and (overwrite or not folder.exists())
+    _check_trainable(generator, training, accelerator, begins=begins)
     held: contextlib.AbstractContextManager[None] = contextlib.nullcontext()
     if folder is not None and accelerator.is_main_process:
         held = open_run(folder, run, dataset, resume=resume, overwrite=overwrite)
@@ -228,8 +229,8 @@ def _unseen(data: ImageDataset) -> list[str]:
     return [name for name, count in zip(data.classes, data.class_counts, strict=True) if count == 0]
 
 
-def _check_trainable(generator: Generator, config: TrainingConfig, accelerator: Accelerator, *, replaces: bool) -> None:
-    """Raise where training could not begin; with ``replaces`` also what the objective would, before a run is gone.
+def _check_trainable(generator: Generator, config: TrainingConfig, accelerator: Accelerator, *, begins: bool) -> None:
+    """Raise where training could not begin; with ``begins`` also what the objective would, before a folder is touched.
 
     Raises:
         ConfigError: If the processes cannot share a batch, or a setting of the objective is refused.
@@ -239,7 +240,7 @@ def _check_trainable(generator: Generator, config: TrainingConfig, accelerator: 
             f"expected a batch size that {accelerator.num_processes} processes can share evenly, "
             f"but got {config.batch_size}."
         )
-    if not replaces:
+    if not begins:
         return
     with own_random_state(accelerator.device):
         (generator.member(0) if isinstance(generator, PerClassGenerator) else generator).objective()

@@ -25,6 +25,13 @@ def test_arrays() -> None:
     assert ImageDataset.load((PIXELS, ["y", "x"] * 3)).labels.tolist() == [1, 0] * 3
 
 
+@pytest.mark.parametrize("named", [{"image_column": "scan"}, {"label_column": "kind"}])
+def test_a_column_of_what_has_none_is_refused(named: dict[str, str]) -> None:
+    for source in ("digits", (PIXELS, [0, 1, 2, 0, 1, 2])):
+        with pytest.raises(DataError, match=rf"a table .*'{next(iter(named.values()))}', but '\w+' has no columns"):
+            ImageDataset.load(source, **named)
+
+
 def test_arrays_of_any_shape_and_size() -> None:
     grey = PIXELS[..., 0]
     labels = [0] * 6

@@ -340,6 +340,9 @@ def test_a_run_that_cannot_begin_leaves_the_one_that_it_was_to_replace(digits: I
     with pytest.raises(ConfigError, match="efficientnet_lite"):
         fit(digits, "vae", steps=1, width=8, out=tmp_path / "run", overwrite=True, **wrong, **QUICK)
     assert synthaug.load(tmp_path / "run").digest == kept
+    with pytest.raises(ConfigError, match="efficientnet_lite"):
+        fit(digits, "vae", steps=1, width=8, out=tmp_path / "new", **wrong, **QUICK)
+    assert not (tmp_path / "new").exists()
 
 
 def test_unknown_settings_name_close_ones(digits: ImageDataset) -> None:

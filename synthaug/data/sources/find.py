@@ -25,8 +25,19 @@ def find_source(
     """Return the source that reads what the user has given; see `ImageDataset.load`.
 
     Raises:
-        DataError: If it is missing, unknown or of no known kind.
+        DataError: If it is missing, unknown or of no known kind, or a column is named and it has none.
     """
+    found = _found(source, split, image_column, label_column)
+    column = image_column or label_column
+    if column and not isinstance(found, (parquet.ParquetSource, huggingface.HuggingFaceSource)):
+        raise DataError(
+            f"expected a table (Parquet files or a Hugging Face dataset) with the column {column!r}, but "
+            f"{found.name!r} has no columns. Leave image_column and label_column out."
+        )
+    return found
+
+
+def _found(source: Any, split: str | None, image_column: str | None, label_column: str | None) -> Source:
     if isinstance(source, (str, os.PathLike)):
         return _named(source, split, image_column, label_column)
     if huggingface.is_dataset(source):
