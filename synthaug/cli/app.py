@@ -16,6 +16,7 @@ from synthaug.cli import (
     denoise,
     edit,
     evaluate,
+    explore,
     fit,
     generate,
     impute,
@@ -67,6 +68,7 @@ app.command("anomalies", cls=SettingsCommand)(anomalies.run)
 app.command("edit", cls=ConfigCommand)(edit.run)
 app.command("impute", cls=SettingsCommand)(impute.run)
 app.command("vary", cls=SettingsCommand)(vary.run)
+app.command("explore", cls=SettingsCommand)(explore.run)
 app.command("recommend", cls=SettingsCommand)(recommend.run)
 app.command("demo")(demo.run)
 

@@ -2,7 +2,7 @@
 
 Convention: a use is a function that takes a generator (or its folder) first and images in any form that
 `synthaug.latent.inputs.read_images` reads, and returns arrays, or a small result that holds them: images as uint8
-(N, H, W, C), codes as float32 (N, latent_size).
+(N, H, W, C), codes as float32 (N, latent_size). `explore` shows most of them on a page in the browser.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from synthaug.latent.editing.edit import swap_class as swap_class
     from synthaug.latent.editing.style import transfer_style as transfer_style
     from synthaug.latent.editing.swapped import swapped_bank as swapped_bank
+    from synthaug.latent.exploring.page import explore as explore
     from synthaug.latent.imputing.impute import Imputation as Imputation
     from synthaug.latent.imputing.impute import impute as impute
     from synthaug.latent.interpolating.interpolate import interpolate as interpolate
@@ -43,6 +44,7 @@ _HOMES = {
     "denoise": "synthaug.latent.restoring.restore",
     "Direction": "synthaug.latent.editing.directions",
     "edit": "synthaug.latent.editing.edit",
+    "explore": "synthaug.latent.exploring.page",
     "Imputation": "synthaug.latent.imputing.impute",
     "impute": "synthaug.latent.imputing.impute",
     "interpolate": "synthaug.latent.interpolating.interpolate",
