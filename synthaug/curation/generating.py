@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from synthaug.grids import save_picture
 from synthaug.labels import ClassKey
 from synthaug.sampling import Plan, SampleBank, load_generator, plan_samples
 from synthaug.sampling.contents import sample_contents
+from synthaug.sampling.decoding import decoded_blocks
 from synthaug.sampling.generating import write_output
 from synthaug.sampling.job import Job
 from synthaug.sampling.partial import refuse_unfinished
@@ -137,7 +139,8 @@ def generate_curated(
     missing = drawing.missing()
     _complain(missing, wanted, drawing, budget, strict)
     made = _curated_job(job, drawing, budget, missing)
-    write_output(gen, made, target, overwrite=overwrite, progress=False, make=_from_memory(drawing.images))
+    from_memory = partial(decoded_blocks, make=_from_memory(drawing.images))
+    write_output(gen, made, target, overwrite=overwrite, progress=False, decode=from_memory)
     if format != "bank":
         return target
     if (picture := drawing.gallery.picture()) is not None:

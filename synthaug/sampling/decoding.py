@@ -26,6 +26,14 @@ _MOST_PER_BLOCK = 256
 _MOST_THREADS = 16
 
 
+def cut(job: Job, shards: list[Shard]) -> Iterator[tuple[Shard, slice]]:
+    """Cut shards into blocks of a few megabytes: yield the shard and the rows of each, in order."""
+    size = multiple_of_chunk(_BLOCK_BYTES // int(np.prod(job.image_shape)), _MOST_PER_BLOCK)
+    for shard in shards:
+        for start in range(shard.start, shard.stop, size):
+            yield shard, slice(start, min(start + size, shard.stop))
+
+
 @contextlib.contextmanager
 def decoded_blocks(
     generator: ImageGenerator, job: Job, shards: list[Shard], make: Callable[[slice], NDArray[np.uint8]] | None = None
@@ -39,27 +47,20 @@ def decoded_blocks(
         make: Makes the images (N, H, W, C) of some rows of the plan, called in several threads; left out, they are the
             samples that the plan names.
     """
-    size = multiple_of_chunk(_BLOCK_BYTES // int(np.prod(job.image_shape)), _MOST_PER_BLOCK)
-
-    def cut() -> Iterator[tuple[Shard, int]]:
-        for shard in shards:
-            for start in range(shard.start, shard.stop, size):
-                yield shard, start
 
     def named(rows: slice) -> NDArray[np.uint8]:
         return generator.sample_named(job.plan.labels[rows], job.plan.indices[rows], job.seed)
 
-    def decode(place: tuple[Shard, int]) -> Block:
-        shard, start = place
-        rows = slice(start, min(start + size, shard.stop))
-        return Block(shard, start, (make or named)(rows))
+    def decode(place: tuple[Shard, slice]) -> Block:
+        shard, rows = place
+        return Block(shard, rows.start, (make or named)(rows))
 
     on_processor = generator.device.type == "cpu"
     kernel_threads, was_training = torch.get_num_threads(), generator.training
     generator.eval()  # once, rather than by each thread around each chunk
     blocks = map_ahead(
         decode,
-        cut(),
+        cut(job, shards),
         threads=min(kernel_threads, _MOST_THREADS) if on_processor else 1,
         initializer=(lambda: torch.set_num_threads(1)) if on_processor else None,
     )

@@ -7,9 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-import numpy as np
-from numpy.typing import NDArray
-
 from synthaug.errors import GenerationInterrupted, OutputExistsError
 from synthaug.labels import ClassKey
 from synthaug.sampling.bank import SampleBank
@@ -26,6 +23,9 @@ from synthaug.storage import MANIFEST, output_folder, publish, read_json
 if TYPE_CHECKING:
     from synthaug.data import ImageDataset
     from synthaug.generators import Generator
+
+Decoder = Callable[["Generator", Job, list[Shard]], contextlib.AbstractContextManager[Iterator[Block]]]
+"""Called with generator, job and shards: yields an iterator over the blocks of these, in order."""
 
 Format = Literal["bank", "parquet", "imagefolder", "webdataset"]
 
@@ -134,7 +134,7 @@ def write_output(
     *,
     overwrite: bool,
     progress: bool,
-    make: Callable[[slice], NDArray[np.uint8]] | None = None,
+    decode: Decoder = decoded_blocks,
 ) -> None:
     """Write what a job says: it appears whole or not at all, and the same call goes on with what a kill left.
 
@@ -144,7 +144,7 @@ def write_output(
         target: Folder to write.
         overwrite: Replace what is there.
         progress: Show a progress bar on stderr when that is a terminal.
-        make: Makes the images of some rows; see `synthaug.sampling.decoding.decoded_blocks`.
+        decode: Yields the blocks of some shards; `synthaug.sampling.decoding.decoded_blocks` or what stands in for it.
 
     Raises:
         OutputExistsError: If ``target`` holds data, or an unfinished run with other settings waits beside it.
@@ -154,7 +154,7 @@ def write_output(
     with JournaledFolder.open(target, job.manifest(), overwrite) as folder:
         writer = writer_class(job.format)(folder.path, job)
         with _explain_interrupt(folder, target, len(job.shards())), sample_progress(len(job.plan), progress) as advance:
-            _write_missing(gen, job, writer, folder, advance, make)
+            _write_missing(gen, job, writer, folder, advance, decode)
         writer.finish()
         publish(folder.path, target)
     folder.forget(target)
@@ -174,13 +174,13 @@ def _write_missing(
     writer: Writer,
     folder: JournaledFolder,
     advance: Callable[[int], None],
-    make: Callable[[slice], NDArray[np.uint8]] | None,
+    decode: Decoder,
 ) -> None:
     shards = job.shards()
     todo = [shard for shard in shards if shard.number not in folder.done]
     advance(sum(len(shard) for shard in shards) - sum(len(shard) for shard in todo))
 
-    with decoded_blocks(gen, job, todo, make) as blocks:
+    with decode(gen, job, todo) as blocks:
 
         def blocks_of(shard: Shard) -> Iterator[Block]:
             # Ends with the shard's last block, before the next is asked for: its failure must not cost this shard.

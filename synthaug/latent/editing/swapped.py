@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from synthaug.labels import ClassKey
 from synthaug.latent.editing.edit import swap_class
 from synthaug.latent.inputs import as_generator, dataset_of, require_encoder, require_shared
 from synthaug.sampling import SampleBank, plan_samples
+from synthaug.sampling.decoding import decoded_blocks
 from synthaug.sampling.generating import write_output
 from synthaug.sampling.job import Job
 from synthaug.sampling.plan import warn_of_unseen
@@ -89,7 +91,7 @@ def swapped_bank(
         return swap_class(gen, images.take(chosen), to=plan.labels[rows], labels=labels[chosen])
 
     target = Path(out).expanduser().resolve()
-    write_output(gen, job, target, overwrite=overwrite, progress=progress, make=make)
+    write_output(gen, job, target, overwrite=overwrite, progress=progress, decode=partial(decoded_blocks, make=make))
     return SampleBank.open(target)
 
 

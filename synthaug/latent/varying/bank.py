@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from synthaug.generators import Generator
 from synthaug.latent.inputs import as_generator, dataset_of, require_encoder
 from synthaug.latent.varying.vary import Variation, Varier, check_number
 from synthaug.sampling import Plan, SampleBank
+from synthaug.sampling.decoding import decoded_blocks
 from synthaug.sampling.draw import NOTHING, ClassSampler
 from synthaug.sampling.generating import write_output
 from synthaug.sampling.job import Job
@@ -98,7 +100,7 @@ def variation_bank(
         return made.reshape(-1, *made.shape[2:])[rows.start - first * per_image : rows.stop - first * per_image]
 
     target = Path(out).expanduser().resolve()
-    write_output(gen, job, target, overwrite=overwrite, progress=progress, make=make)
+    write_output(gen, job, target, overwrite=overwrite, progress=progress, decode=partial(decoded_blocks, make=make))
     return SampleBank.open(target)
 
 
