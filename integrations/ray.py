@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import dataclasses
+import math
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -65,9 +66,9 @@ def generate_distributed(
         format: ``"bank"``, ``"parquet"``, ``"imagefolder"`` or ``"webdataset"``.
         shard_size: Samples a file (or a step of a bank), as in `synthaug.generate`.
         overwrite: Replace what is there.
-        workers: Processes that draw; as many as the cluster has room for if left out. The cluster is that of
+        workers: Processes that draw, at most; as many as the cluster has room for if left out. The cluster is that of
             ``ray.init``, or this machine.
-        cpus_per_worker: Processors that each takes.
+        cpus_per_worker: Processors that each takes; more than one speeds a large generator up.
         gpus_per_worker: GPUs that each takes, 0.5 where two share one; with none they draw on processors.
         progress: Show a progress bar on stderr when that is a terminal.
 
@@ -85,6 +86,11 @@ def generate_distributed(
         >>> bank = generate_distributed("runs/x", per_class=100_000, out="bank", gpus_per_worker=1)  # doctest: +SKIP
     """
     writer_class(format)  # an unknown format is refused before a generator is loaded
+    if (workers is not None and workers < 1) or cpus_per_worker <= 0 or gpus_per_worker < 0:
+        raise ConfigError(
+            "expected workers of 1 or more, cpus_per_worker above 0 and gpus_per_worker of 0 or more, but got "
+            f"{workers}, {cpus_per_worker:g} and {gpus_per_worker:g}."
+        )
     target, seed = Path(out).expanduser().resolve(), check_sample_seed(seed)
     if isinstance(gen, (str, Path)):
         gen = load_generator(gen, "cpu")
@@ -94,8 +100,7 @@ def generate_distributed(
     warn_of_unseen(plan, gen)
     job = Job.by(gen, plan, seed=seed, format=format, shard_size=shard_size)
     job = dataclasses.replace(job, device="cuda" if gpus_per_worker else "cpu")
-    size = workers or _room(cpus_per_worker, gpus_per_worker)
-    decode = partial(_drawn_by_ray, workers=size, cpus=cpus_per_worker, gpus=gpus_per_worker)
+    decode = partial(_drawn_by_ray, workers=workers, cpus=cpus_per_worker, gpus=gpus_per_worker)
     write_output(gen, job, target, overwrite=overwrite, progress=progress, decode=decode)
     return SampleBank.open(target) if format == "bank" else target
 
@@ -109,12 +114,12 @@ class _Drawer:
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         (labels,), (indices,) = batch["labels"], batch["indices"]
         images = self.gen.sample_named(np.asarray(labels), np.asarray(indices), self.seed)
-        return {"images": [images.tobytes()]}
+        return {"number": batch["number"], "images": [images.tobytes()]}
 
 
 @contextlib.contextmanager
 def _drawn_by_ray(
-    gen: Generator, job: Job, shards: list[Shard], *, workers: int, cpus: float, gpus: float
+    gen: Generator, job: Job, shards: list[Shard], *, workers: int | None, cpus: float, gpus: float
 ) -> Iterator[Iterator[Block]]:
     """Yield an iterator over the blocks of some shards, in order; stands in for `decoded_blocks`."""
     places = list(cut(job, shards))
@@ -122,38 +127,60 @@ def _drawn_by_ray(
     if not places:
         yield iter(())
         return
-    names = [{"labels": job.plan.labels[rows], "indices": job.plan.indices[rows]} for _, rows in places]
+    room = _room(cpus, gpus)
+    most = min(workers or room, len(places))
+    names = [
+        {"number": number, "labels": job.plan.labels[rows], "indices": job.plan.indices[rows]}
+        for number, (_, rows) in enumerate(places)
+    ]
     blocks = ray.data.from_items(names, override_num_blocks=len(names))
     blocks.context.execution_options.preserve_order = True
+    blocks.context.max_errored_blocks = 0  # one that is left out would leave a hole
     blocks.context.enable_progress_bars = False
     drawn = blocks.map_batches(
         _Drawer,
         batch_size=1,
         fn_constructor_args=(gen, job.seed, job.device),
-        compute=ray.data.ActorPoolStrategy(size=min(workers, len(names))),
+        compute=ray.data.ActorPoolStrategy(min_size=min(room, most), max_size=most),
         num_cpus=cpus,
         num_gpus=gpus or None,
     )
     with contextlib.closing(iter(drawn.iter_rows())) as rows_drawn:
-        yield (
-            Block(shard, rows.start, np.frombuffer(row["images"], np.uint8).reshape(-1, height, width, channels))
-            for (shard, rows), row in zip(places, rows_drawn, strict=True)
-        )
+        yield _in_order(rows_drawn, places, (height, width, channels))
+
+
+def _in_order(
+    drawn: Iterator[dict[str, Any]], places: list[tuple[Shard, slice]], shape: tuple[int, int, int]
+) -> Iterator[Block]:
+    """Yield the blocks; each has to be the one whose turn it is, and whole.
+
+    Raises:
+        RuntimeError: If it is not: samples would get the labels of others.
+    """
+    for number, (shard, rows) in enumerate(places):
+        row = next(drawn, None)
+        size = (rows.stop - rows.start) * math.prod(shape)
+        if row is None or row["number"] != number or len(row["images"]) != size:
+            got = "nothing more" if row is None else f"block {row['number']} of {len(row['images'])} bytes"
+            raise RuntimeError(f"expected block {number} of {size} bytes from Ray, but got {got}. Run it again.")
+        yield Block(shard, rows.start, np.frombuffer(row["images"], np.uint8).reshape(-1, *shape))
 
 
 def _room(cpus: float, gpus: float) -> int:
-    """Return how many workers fit into the cluster.
+    """Return how many workers fit into the cluster, node by node.
 
     Raises:
         ConfigError: If none does.
     """
     if not ray.is_initialized():
         ray.init()
-    there = ray.cluster_resources()
-    room = [int(there.get(kind, 0) / each) for kind, each in (("CPU", cpus), ("GPU", gpus)) if each]
-    if not room or min(room) < 1:
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    wanted = [(kind, each) for kind, each in (("CPU", cpus), ("GPU", gpus)) if each]
+    room = sum(min(int(node.get(kind, 0) / each) for kind, each in wanted) for node in nodes)
+    if not room:
+        there = "; ".join(f"{node.get('CPU', 0):g} CPU and {node.get('GPU', 0):g} GPU" for node in nodes)
         raise ConfigError(
-            f"expected a cluster with room for a worker of {cpus:g} CPU and {gpus:g} GPU, but it has "
-            f"{there.get('CPU', 0):g} and {there.get('GPU', 0):g}. Lower cpus_per_worker or gpus_per_worker."
+            f"expected a cluster with room for a worker of {cpus:g} CPU and {gpus:g} GPU, but its machines have "
+            f"{there}. Lower cpus_per_worker or gpus_per_worker."
         )
-    return min(room)
+    return room

@@ -9,9 +9,9 @@ ddpm                 denoising-diffusion-pytorch's class-conditional U-Net with 
 ===================  ===============================================================================================
 
 lightweight-gan is not among them: it refuses to be imported on a machine without a CUDA GPU, and with that check passed
-over a step of its defaults (4 batches of 10, at 32 pixels) takes a minute of one core, so six minutes are six steps. With
-an eighth of its features and one batch of 10 a step still takes nine seconds: its discriminator's attention has a fixed
-width.
+over a step of its defaults (4 batches of 10, at 32 pixels) takes a minute of one core, so six minutes are six steps.
+With an eighth of its features and one batch of 10 a step still takes nine seconds: its discriminator's attention has a
+fixed width.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from synthaug.data.decode import Size
 from synthaug.data.pipeline import Decoded, SizesDiffer, blocks, median_size
 from synthaug.data.sources.arrays import ArraySource
 from synthaug.data.sources.base import Problem, Source, classes_of, labels_of
-from synthaug.data.sources.find import find_source
+from synthaug.data.sources.find import find_source, refuse_columns
 from synthaug.errors import ConfigError, DataError, DataWarning
 
 logger = logging.getLogger("synthaug.data")
@@ -48,6 +48,7 @@ def load(
     if isinstance(source, ImageDataset):
         if split is not None:
             raise DataError(f"expected no split for an ImageDataset, but got {split!r}: pass the part itself.")
+        refuse_columns(source.name, image_column, label_column)
         if size in (None, source.image_shape[1:]) and wanted in (None, source.image_shape[0]):
             if strict:
                 _report(source.problems, len(source), source.name, strict)

@@ -27,7 +27,8 @@ def test_arrays() -> None:
 
 @pytest.mark.parametrize("named", [{"image_column": "scan"}, {"label_column": "kind"}])
 def test_a_column_of_what_has_none_is_refused(named: dict[str, str]) -> None:
-    for source in ("digits", (PIXELS, [0, 1, 2, 0, 1, 2])):
+    arrays = (PIXELS, [0, 1, 2, 0, 1, 2])
+    for source in ("digits", arrays, ImageDataset.load(arrays)):
         with pytest.raises(DataError, match=rf"a table .*'{next(iter(named.values()))}', but '\w+' has no columns"):
             ImageDataset.load(source, **named)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import pickle
 import sys
 from pathlib import Path
@@ -7,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 from imblearn.pipeline import make_pipeline
+from scipy.sparse import csr_matrix
 from sklearn.base import clone
 from sklearn.model_selection import cross_val_score
 from sklearn.neighbors import KNeighborsClassifier
 from synthaug.integrations.imblearn import SyntheticOverSampler
 
 import synthaug
-from synthaug.errors import ConfigError, DataError, LabelError, MissingExtraError
+from synthaug.errors import ConfigError, DataError, DataWarning, LabelError, MissingExtraError
 from synthaug.generators import Generator, make_generator, save
 
 QUICK = {"steps": 1, "settings": {"width": 8, "latent_dim": 4, "batch_size": 4}}
@@ -68,12 +70,69 @@ def test_samples_are_fitted_to_colour_images_of_another_size(gen: Generator) -> 
     assert np.array_equal(images[12:, ..., 0], images[12:, ..., 2])  # the generator's are grey
 
 
-def test_classes_are_found_by_name_before_position() -> None:
-    by_number = make_generator("vae", ["2", "10", "1"], (1, 8, 6), options={"width": 8, "latent_dim": 4})
+def numbered(*names: str) -> Generator:
+    return make_generator("vae", names, (1, 8, 6), options={"width": 8, "latent_dim": 4})
+
+
+def test_numbers_that_are_no_positions_are_names() -> None:
+    by_number = numbered("2", "10", "1")
     y = np.array([1] * 6 + [2] * 5 + [10])
     images, labels = SyntheticOverSampler(by_number, random_state=0).fit_resample(IMAGES, y)
     assert labels[12:].tolist() == [2, 10, 10, 10, 10, 10]
     assert np.array_equal(images[12:], by_number.sample({"2": 1, "10": 5}, seed=0)[:, 0].numpy())
+
+
+@pytest.mark.parametrize("y", [[1] * 7 + [2] * 5, [1] * 6 + [2] * 4 + [3] * 2])
+def test_numbers_that_could_be_names_and_positions_are_refused_until_said(y: list[int]) -> None:
+    """Which one is meant would depend on the fold: with a 0 among them they would be positions."""
+    gen = numbered("1", "2", "3", "4", "5")
+    with pytest.raises(LabelError, match=r"the label 1 is the name of one class .* position of another, '2'"):
+        SyntheticOverSampler(gen).fit_resample(IMAGES, y)
+    images, labels = SyntheticOverSampler(gen, classes=gen.classes, random_state=1).fit_resample(IMAGES, y)
+    numbers = {gen.classes[label]: int((labels[12:] == label).sum()) for label in np.unique(labels[12:])}
+    assert np.array_equal(images[12:], gen.sample(numbers, seed=1)[:, 0].numpy())
+    images, _ = SyntheticOverSampler(gen, random_state=1).fit_resample(IMAGES, np.array(y).astype(str))
+    numbers = {str(label): int((labels[12:] == label).sum()) for label in np.unique(labels[12:])}
+    assert np.array_equal(images[12:], gen.sample(numbers, seed=1)[:, 0].numpy())
+
+
+def test_classes_that_get_no_samples_are_looked_up_too() -> None:
+    with pytest.raises(LabelError, match="from 0 to 4"):
+        SyntheticOverSampler(numbered("1", "2", "3", "4", "5")).fit_resample(IMAGES, [9] * 8 + [1] * 4)
+
+
+def test_one_hot_labels_are_positions_and_come_back_as_such() -> None:
+    gen = numbered("2", "1", "0")
+    images, labels = SyntheticOverSampler(gen, random_state=2).fit_resample(IMAGES, np.eye(3, dtype=int)[Y])
+    assert labels[12:].argmax(axis=1).tolist() == [1, 1, 2, 2, 2, 2]
+    assert np.array_equal(images[12:], gen.sample({1: 2, 2: 4}, seed=2)[:, 0].numpy())
+
+
+def test_whole_numbers_of_any_type_are_labels(gen: Generator) -> None:
+    pandas = pytest.importorskip("pandas")
+    expected, _ = SyntheticOverSampler(gen, random_state=2).fit_resample(IMAGES, Y)
+    for y in (Y.astype(np.float64), Y.tolist(), pandas.Series(Y, dtype="Int64")):
+        images, labels = SyntheticOverSampler(gen, random_state=2).fit_resample(IMAGES, y)
+        assert np.array_equal(images, expected)
+        assert list(labels[12:]) == [1, 1, 2, 2, 2, 2]
+
+
+def test_missing_labels_are_refused(gen: Generator) -> None:
+    pandas = pytest.importorskip("pandas")
+    names = np.array(["boot", "sneaker", "bag"], dtype=object)[Y]
+    names[7] = None
+    for y in (names, pandas.Series(names, dtype="string"), np.where(Y == 1, np.nan, 1.0)):
+        with pytest.raises(LabelError, match=r"that of row [67] is missing"):
+            SyntheticOverSampler(gen).fit_resample(IMAGES, y)
+    with pytest.raises(LabelError, match="one class in each row of y, but row 6 has 0"):
+        SyntheticOverSampler(gen).fit_resample(IMAGES, np.eye(3, dtype=int)[Y] * (Y != 1)[:, None])
+
+
+def test_classes_that_the_generator_never_saw_are_warned_of(gen: Generator) -> None:
+    blind = copy.copy(gen)
+    blind.provenance = {"unseen_classes": ["bag"]}
+    with pytest.warns(DataWarning, match="'bag' of the classes had no training image"):
+        SyntheticOverSampler(blind).fit_resample(IMAGES, Y)
 
 
 def test_names_are_labels_too_and_unknown_ones_are_refused(gen: Generator) -> None:
@@ -135,19 +194,23 @@ def test_in_a_pipeline_only_training_images_reach_the_generator(monkeypatch: pyt
 
 def test_it_can_be_cloned_and_pickled() -> None:
     sampler = SyntheticOverSampler("runs/x", sampling_strategy={1: 5}, image_shape=(8, 6), steps=7)
-    for copy in (clone(sampler), pickle.loads(pickle.dumps(sampler))):
-        assert copy.get_params() == sampler.get_params()
+    for other in (clone(sampler), pickle.loads(pickle.dumps(sampler))):
+        assert other.get_params() == sampler.get_params()
 
 
 @pytest.mark.parametrize(
     ("pixels", "message"),
     [
-        (IMAGES / 255, r"whole numbers from 0 to 255, but got float64 from 0 to 1\. Scale them first"),
+        (IMAGES / 255, r"whole numbers from 0 to 255, .* but got float64 from 0 to 1\. Scale them first"),
         (np.ones((12, 8, 6)), "from 1 to 1"),
         (IMAGES.astype(int) * 2, "int64 from 0 to 5"),
         (IMAGES.astype(int) - 9, "int64 from -9"),
         (np.full((12, 8, 6), "dark"), "but got <U4"),
-        (np.zeros((12, 8, 6, 2), np.uint8), "with C in 1, 3"),
+        ((IMAGES // 2).astype(np.int8), "in a type that holds them, but got int8"),
+        (np.zeros((12, 8, 6, 2), np.uint8), r"with C in 1, 3, .* but got X of shape \(12, 8, 6, 2\)"),
+        (np.zeros((12, 3, 8, 6), np.uint8), "Channels come last"),
+        (csr_matrix(IMAGES.reshape(12, 48)), "a sparse matrix: X.toarray"),
+        ([[1, 2], [3]] * 6, "images of one size"),
     ],
 )
 def test_what_holds_no_pixels_is_refused(gen: Generator, pixels: np.ndarray, message: str) -> None:
@@ -159,10 +222,22 @@ def test_rows_want_the_shape_of_an_image(gen: Generator) -> None:
     flat = IMAGES.reshape(12, 48)
     with pytest.raises(ConfigError, match="expected image_shape, as X holds rows of 48 pixels"):
         SyntheticOverSampler(gen).fit_resample(flat, Y)
-    with pytest.raises(ConfigError, match=r"as many values as an image has, 48, but got \(8, 8\)"):
+    with pytest.raises(DataError, match=r"image_shape \(8, 8\) and X of shape \(12, 48\)"):
         SyntheticOverSampler(gen, image_shape=(8, 8)).fit_resample(flat, Y)
+    with pytest.raises(DataError, match=r"image_shape \(3, 4, 4\) and .* Channels come last"):
+        SyntheticOverSampler(gen, image_shape=(3, 4, 4)).fit_resample(flat, Y)
     with pytest.raises(DataError, match="12 images and 11 labels"):
         SyntheticOverSampler(gen).fit_resample(IMAGES, Y[:-1])
+
+
+def test_dark_images_are_warned_of_where_their_scale_may_be_another(gen: Generator) -> None:
+    with pytest.warns(DataWarning, match="the brightest of all pixels is 16 of 255"):
+        SyntheticOverSampler(gen).fit_resample(IMAGES // 16 + 1.0, Y)
+
+
+def test_settings_of_the_training_are_not_arguments_of_its_own() -> None:
+    with pytest.raises(ConfigError, match="expected none of data, family, steps, seed, out, but got 'seed'"):
+        SyntheticOverSampler(settings={"seed": 3}).fit_resample(IMAGES, Y)
 
 
 def test_without_imbalanced_learn_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

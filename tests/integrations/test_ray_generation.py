@@ -15,6 +15,7 @@ import pytest
 import synthaug
 from synthaug.errors import ConfigError, LabelError, MissingExtraError, OutputExistsError
 from synthaug.generators import Generator, make_generator, save
+from synthaug.sampling.job import Shard
 
 SCRIPT = """
 import json
@@ -47,6 +48,7 @@ def killed_on_the_third(self, shard, blocks):
     write(self, shard, blocks)
 
 more = {"counts": {"boot": 200, "bag": 130}, "seed": 3, "shard_size": 64, "format": "parquet", "out": out + "/parquet"}
+more["workers"] = 1
 parquet.write = killed_on_the_third
 try:
     generate_distributed(synthaug.load(run), **more)
@@ -62,7 +64,24 @@ parquet.write = watched
 generate_distributed(synthaug.load(run), **more)
 said["after"] = written
 
-for name, settings in {"gpu": {"gpus_per_worker": 1}, "cpus": {"cpus_per_worker": 64}}.items():
+class Torn(synthaug.load(run).__class__):
+    # it fails on the second block of the first class
+
+    def sample_named(self, labels, indices, seed=0):
+        if indices[0] == 64:
+            raise ValueError("torn")
+        return super().sample_named(labels, indices, seed)
+
+ray.data.DataContext.get_current().max_errored_blocks = 3
+torn = synthaug.load(run)
+torn.__class__ = Torn
+try:
+    generate_distributed(torn, 200, seed=3, shard_size=64, workers=1, out=out + "/torn")
+except Exception as error:
+    said["torn"] = str(error)
+
+refused = {"gpu": {"gpus_per_worker": 1}, "cpus": {"cpus_per_worker": 64}, "one": {"workers": 1, "gpus_per_worker": 1}}
+for name, settings in refused.items():
     try:
         generate_distributed(run, 1, out=out + "/" + name, **settings)
     except SynthaugError as error:
@@ -111,12 +130,31 @@ def test_what_a_kill_left_is_not_made_twice(said: tuple[dict[str, Any], Path]) -
 
 def test_workers_that_do_not_fit_are_refused(said: tuple[dict[str, Any], Path]) -> None:
     words, folder = said
-    assert "room for a worker of 1 CPU and 1 GPU, but it has 2 and 0" in words["gpu"]
-    assert "room for a worker of 64 CPU and 0 GPU, but it has 2 and 0" in words["cpus"]
+    assert "room for a worker of 1 CPU and 1 GPU, but its machines have 2 CPU and 0 GPU" in words["gpu"]
+    assert "room for a worker of 64 CPU and 0 GPU, but its machines have 2 CPU and 0 GPU" in words["cpus"]
+    assert words["one"] == words["gpu"]
     assert not (folder / "gpu").exists()
 
 
+def test_a_block_that_fails_is_not_left_out(said: tuple[dict[str, Any], Path]) -> None:
+    words, folder = said
+    assert "torn" in words["torn"]
+    assert not (folder / "torn").exists()
+
+
+def test_images_of_another_block_are_refused() -> None:
+    from synthaug.integrations.ray import _in_order
+
+    places = [(Shard(0, 0, 4), slice(0, 2)), (Shard(0, 0, 4), slice(2, 4))]
+    rows = [{"number": 0, "images": bytes(2 * 6)}, {"number": 1, "images": bytes(2 * 6)}]
+    assert [block.start for block in _in_order(iter(rows), places, (2, 3, 1))] == [0, 2]
+    for wrong in (rows[1:], rows[:1], [rows[0], {"number": 1, "images": bytes(6)}]):
+        with pytest.raises(RuntimeError, match=r"expected block [01] of 12 bytes from Ray, but got"):
+            list(_in_order(iter(wrong), places, (2, 3, 1)))
+
+
 def test_what_is_wrong_is_said_before_a_cluster_is_started(gen: Generator, tmp_path: Path) -> None:
+    import ray
     from synthaug.integrations.ray import generate_distributed
 
     with pytest.raises(LabelError, match="Did you mean 'boot'"):
@@ -126,7 +164,10 @@ def test_what_is_wrong_is_said_before_a_cluster_is_started(gen: Generator, tmp_p
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "notes.txt").write_text("mine")
     with pytest.raises(OutputExistsError):
-        generate_distributed(gen, 3, out=tmp_path / "mine", workers=1)
+        generate_distributed(gen, 3, out=tmp_path / "mine")
+    with pytest.raises(ConfigError, match="expected workers of 1 or more"):
+        generate_distributed(gen, 3, out=tmp_path / "x", workers=0)
+    assert not ray.is_initialized()
 
 
 def test_without_ray_one_line_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio
+import httpx
 import numpy as np
 import pytest
 from PIL import Image, ImageChops
@@ -21,7 +22,7 @@ from synthaug.generators import Generator, make_generator, save
 from synthaug.grids import class_grid, row_grid
 from synthaug.latent import explore, interpolate_samples
 from synthaug.latent.exploring.page import make_page
-from synthaug.latent.exploring.views import Choice, Picture, View, views_of
+from synthaug.latent.exploring.views import Choice, Picture, Slider, View, views_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # a page leaves an event loop to be collected
 
@@ -46,11 +47,14 @@ def gen() -> Generator:
     return small()
 
 
-def usual(view: View) -> list[Any]:
-    """The values that the controls have at first, and an image where one is wanted."""
+def few(view: View) -> list[Any]:
+    """The values that the controls have at first, but for small numbers; and an image where one is wanted."""
     values: list[Any] = []
     for control in view.controls:
-        values.append(GIVEN if isinstance(control, Picture) else control.value)
+        if isinstance(control, Slider) and control.step == 1:
+            values.append(int(control.low) + 1)
+        else:
+            values.append(GIVEN if isinstance(control, Picture) else control.value)
         if isinstance(control, Choice) and not control.several:
             assert control.value in control.options
     return values
@@ -68,9 +72,9 @@ def test_every_view_of_every_family_draws_by_its_seed(family: str, tiny: dict[st
     assert ("Variants" in views) == gen.has_encoder
     assert ("Swap" in views) == (gen.has_encoder and conditioning == "shared")
     for view in views.values():
-        first = view.draw(gen, 1, *usual(view))
-        assert same(first, view.draw(gen, 1, *usual(view)))
-        assert same(first, view.draw(gen, 2, *usual(view))) == (view.name == "Swap")
+        first = view.draw(gen, 1, *few(view))
+        assert same(first, view.draw(gen, 1, *few(view)))
+        assert same(first, view.draw(gen, 2, *few(view))) == (view.name == "Swap")
 
 
 def test_samples_and_paths_are_those_of_the_library(gen: Generator) -> None:
@@ -101,20 +105,50 @@ def test_of_many_classes_some_are_shown() -> None:
     assert len(samples.options) == 40
     assert len(samples.value) == 12
     assert (samples.value[0], samples.value[-1]) == ("c0", "c39")
+    few = views_of(gen)[0].draw(gen, 0, gen.classes[:10], 1)
+    assert views_of(gen)[0].draw(gen, 0, gen.classes, 1).height > 3.9 * few.height
 
 
-def answering(gen: Generator, name: str) -> Callable[..., Any]:
-    """What the page calls for a view."""
-    return next(function.fn for function in make_page(gen).fns.values() if function.api_name == name)
+@pytest.fixture(scope="module")
+def page(gen: Generator) -> Any:
+    return make_page(gen)
 
 
-def test_the_page_takes_the_values_of_its_controls(gen: Generator) -> None:
+def answering(page: Any, name: str, *, changed: bool = False) -> Callable[..., Any]:
+    """What the page calls when a view comes into view, or when one of its controls has changed."""
+    functions = list(page.fns.values())
+    place = next(place for place, function in enumerate(functions) if function.api_name == name)
+    return functions[place + changed].fn
+
+
+def test_the_page_takes_the_values_of_its_controls(gen: Generator, page: Any) -> None:
     views = {view.name: view for view in views_of(gen)}
     half = gen.with_sampling(temperature=0.5)
-    drawn = answering(gen, "samples")(3.0, 0.5, ["boot", "bag"], 2.0)
+    name, drawn = answering(page, "samples")(3.0, 0.5, ["boot", "bag"], 2.0)
+    assert name == "Samples"
     assert same(drawn, views["Samples"].draw(half, 3, ["boot", "bag"], 2))
-    drawn = answering(gen, "variants")(3.0, 1.0, GIVEN, "bag", 0.25, 3.0)
+    _, drawn = answering(page, "variants")(3.0, 1.0, GIVEN, "bag", 0.25, 3.0)
     assert same(drawn, views["Variants"].draw(gen, 3, GIVEN, "bag", 0.25, 3))
+
+
+def test_only_what_is_in_view_is_drawn_again(gen: Generator, page: Any) -> None:
+    changed = answering(page, "samples", changed=True)
+    expected = views_of(gen)[0].draw(gen, 3, ["boot"], 2)
+    assert same(changed("Samples", 3, 1.0, ["boot"], 2), expected)
+    assert changed("Paths", 3, 1.0, ["boot"], 2) == gradio.skip()
+
+
+def test_until_there_is_an_image_there_is_no_picture_and_no_error(page: Any) -> None:
+    assert answering(page, "swap")(0, 1.0, None, "boot") == ("Swap", None)
+    assert answering(page, "variants", changed=True)("Variants", 0, 1.0, None, "boot", 0.5, 2) is None
+
+
+@pytest.mark.parametrize("temperature", [0.05, 3.0])
+def test_the_slider_reaches_the_temperature_that_the_generator_has(gen: Generator, temperature: float) -> None:
+    warmer = make_page(gen.with_sampling(temperature=temperature))
+    slider = next(block for block in warmer.blocks.values() if getattr(block, "label", None) == "Temperature")
+    assert slider.value == temperature
+    assert slider.minimum <= temperature <= slider.maximum
 
 
 @pytest.mark.parametrize(
@@ -122,13 +156,12 @@ def test_the_page_takes_the_values_of_its_controls(gen: Generator) -> None:
     [
         ("samples", (0, 1.0, [], 2), "choose one class or more"),
         ("samples", (None, 1.0, ["boot"], 2), "Seed: expected a whole number"),
-        ("swap", (0, 1.0, None, "boot"), "expected an image"),
         ("paths", (0, 1.0, "boot", "bags", 1, 2, "auto"), "Did you mean 'bag'"),
     ],
 )
-def test_the_page_shows_what_is_wrong(gen: Generator, name: str, values: tuple[Any, ...], message: str) -> None:
+def test_the_page_shows_what_is_wrong(page: Any, name: str, values: tuple[Any, ...], message: str) -> None:
     with pytest.raises(gradio.Error, match=message):
-        answering(gen, name)(*values)
+        answering(page, name)(*values)
 
 
 SERVED = """
@@ -154,23 +187,49 @@ def test_a_browser_gets_the_picture(gen: Generator, tmp_path: Path) -> None:
         assert same(answer, styles.draw(gen, 7, "sneaker", 3))
 
 
-def test_a_port_that_cannot_be_had_is_one_line(gen: Generator, monkeypatch: pytest.MonkeyPatch) -> None:
-    def taken(*_: Any, **__: Any) -> None:
-        raise OSError("Cannot find empty port in range: 80-80.")
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """How the page would be served, and where it keeps files."""
+    seen: dict[str, Any] = {}
+    monkeypatch.setenv("GRADIO_TEMP_DIR", "x")  # so that it is as before afterwards
+    monkeypatch.delenv("GRADIO_TEMP_DIR")
 
-    monkeypatch.setattr(gradio.Blocks, "launch", taken)
-    with pytest.raises(ConfigError, match=r"cannot be served at 127\.0\.0\.1, port 80 \(Cannot find empty port"):
+    def launch(_: Any, **options: Any) -> None:
+        seen.update(options, folder=Path(os.environ["GRADIO_TEMP_DIR"]))
+
+    monkeypatch.setattr(gradio.Blocks, "launch", launch)
+    return seen
+
+
+@pytest.mark.parametrize("error", [OSError("no empty port"), ValueError("no localhost"), httpx.ConnectError("proxy")])
+def test_what_cannot_be_served_is_one_line(
+    gen: Generator, served: dict[str, Any], monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def refused(*_: Any, **__: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(gradio.Blocks, "launch", refused)
+    with pytest.raises(ConfigError, match=rf"cannot be served at 127\.0\.0\.1, port 80 \({error}\)"):
         explore(gen, port=80)
 
 
-def test_a_folder_is_served_to_this_machine_alone(
-    gen: Generator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_addresses_that_are_none_are_refused(gen: Generator, served: dict[str, Any]) -> None:
+    for port in (0, -1, 70000):
+        with pytest.raises(ConfigError, match=f"port: expected 1 to 65535, but got {port}"):
+            explore(gen, port=port)
+    with pytest.raises(ConfigError, match=r"host: expected an address .* but got '256\.0\.0\.1'"):
+        explore(gen, host="256.0.0.1")
+    assert not served
+
+
+def test_a_folder_is_served_to_this_machine_alone_and_files_to_this_user(
+    gen: Generator, served: dict[str, Any], tmp_path: Path
 ) -> None:
     save(gen, tmp_path / "run")
-    served: dict[str, Any] = {}
-    monkeypatch.setattr(gradio.Blocks, "launch", lambda self, **options: served.update(options))
     explore(tmp_path / "run", browser=False)
     assert (served["server_name"], served["share"], served["inbrowser"]) == ("127.0.0.1", False, False)
+    assert served["folder"].name.startswith("synthaug-explore-")
+    assert served["folder"].stat().st_mode & 0o077 == 0
 
 
 def test_without_gradio_one_line_says_what_to_install(gen: Generator, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,13 +28,19 @@ def find_source(
         DataError: If it is missing, unknown or of no known kind, or a column is named and it has none.
     """
     found = _found(source, split, image_column, label_column)
-    column = image_column or label_column
-    if column and not isinstance(found, (parquet.ParquetSource, huggingface.HuggingFaceSource)):
-        raise DataError(
-            f"expected a table (Parquet files or a Hugging Face dataset) with the column {column!r}, but "
-            f"{found.name!r} has no columns. Leave image_column and label_column out."
-        )
+    if not isinstance(found, (parquet.ParquetSource, huggingface.HuggingFaceSource)):
+        refuse_columns(found.name, image_column, label_column)
     return found
+
+
+def refuse_columns(name: str, image_column: str | None, label_column: str | None) -> None:
+    """Raise `DataError` if a column is named, for what has none."""
+    column = image_column or label_column
+    if column:
+        raise DataError(
+            f"expected a table (Parquet files or a Hugging Face dataset) with the column {column!r}, but {name!r} has "
+            "no columns. Leave image_column and label_column out."
+        )
 
 
 def _found(source: Any, split: str | None, image_column: str | None, label_column: str | None) -> Source:

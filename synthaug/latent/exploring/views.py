@@ -111,9 +111,13 @@ def views_of(gen: Generator) -> list[View]:
     if gen.has_encoder:
         given = (Picture("Image"), one)
         strengths = (Slider("Strength", 0, 1, 0.5, 0.05), Slider("Variants", 1, 12, 6))
-        views.append(View("Variants", "Your image, and images of its class near it.", (*given, *strengths), _variants))
+        views.append(
+            View("Variants", "An image of yours, and images of its class near it.", (*given, *strengths), _variants)
+        )
         if gen.conditioning == "shared":
-            views.append(View("Swap", "Your image with the label of each class, its style kept.", given, _swapped))
+            views.append(
+                View("Swap", "An image of yours with the label of each class, its style kept.", given, _swapped)
+            )
     return views
 
 
@@ -126,7 +130,7 @@ def _samples(gen: Generator, seed: int, classes: Sequence[str], number: int) -> 
         raise ConfigError("choose one class or more.")
     images = gen.sample(dict.fromkeys(classes, number), seed=seed)
     labels = np.repeat([class_index(name, gen.classes) for name in classes], number)
-    return class_grid(images.permute(0, 2, 3, 1).numpy(), labels, gen.classes, columns=number)
+    return class_grid(images.permute(0, 2, 3, 1).numpy(), labels, gen.classes, columns=number, rows=len(classes))
 
 
 def _paths(gen: Generator, seed: int, start: str, end: str, number: int, steps: int, way: str) -> Image.Image:
