@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +17,10 @@ _MOST_DIMENSIONS = 128
 """Longer codes get no covariance, only a variance for each dimension: there are too few draws for more."""
 
 _SMALLEST_VARIANCE = 1e-8
+_REMEMBERED = 8
+_KNOWN: OrderedDict[tuple[str, str], dict[int, NDArray[np.float32]]] = OrderedDict()
+"""Mean codes by class, of generators by digest and kind of device: they cost as much as thousands of samples' codes."""
+_LOCK = threading.Lock()
 
 
 class ClassCodes(NamedTuple):
@@ -29,17 +36,28 @@ class ClassCodes(NamedTuple):
     scale: NDArray[np.float32]
 
 
-def class_mean(gen: Generator, label: int) -> NDArray[np.float32]:
-    """Return the mean code of a class, (latent_size,).
+def class_means(gen: Generator, labels: Iterable[int]) -> dict[int, NDArray[np.float32]]:
+    """Return the mean codes of several classes, (latent_size,) each; those of generators seen lately are remembered.
+
+    Args:
+        gen: The generator.
+        labels: Of the classes.
 
     Example:
         >>> from synthaug.generators import make_generator
-        >>> gen = make_generator("gan", ["a"], (1, 8, 8), options={"width": 4, "latent_dim": 3})
-        >>> bool((abs(class_mean(gen, 0)) < 0.1).all())
+        >>> gen = make_generator("gan", ["a", "b"], (1, 8, 8), options={"width": 4, "latent_dim": 3})
+        >>> bool((abs(class_means(gen, [1])[1]) < 0.1).all())
         True
     """
-    mean: NDArray[np.float32] = _draw(gen, label).mean(axis=0)
-    return mean
+    name = (gen.digest, gen.device.type)
+    with _LOCK:
+        known = _KNOWN.setdefault(name, {})
+        _KNOWN.move_to_end(name)
+        if len(_KNOWN) > _REMEMBERED:
+            _KNOWN.popitem(last=False)
+    for label in set(labels) - set(known):
+        known[label] = _draw(gen, label).mean(axis=0)
+    return {label: known[label] for label in labels}
 
 
 def class_codes(gen: Generator, label: int) -> ClassCodes:

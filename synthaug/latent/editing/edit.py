@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from synthaug.generators import Generator
 from synthaug.labels import ClassKey
-from synthaug.latent.class_codes import class_mean
+from synthaug.latent.class_codes import class_means
 from synthaug.latent.editing.directions import Direction
 from synthaug.latent.inputs import (
     ImagesLike,
@@ -144,7 +144,7 @@ def recentred(
         if gen.privacy is not None:
             return codes
         gen = gen.with_sampling(prior="mixture")
-    means = {label: class_mean(gen, label) for label in {*sources.tolist(), *targets.tolist()}}
+    means = class_means(gen, {*sources.tolist(), *targets.tolist()})
     shifts = [means[target] - means[source] for source, target in zip(sources.tolist(), targets.tolist(), strict=True)]
     return codes + np.stack(shifts)
 

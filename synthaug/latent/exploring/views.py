@@ -139,13 +139,12 @@ def _paths(gen: Generator, seed: int, start: str, end: str, number: int, steps: 
 
 
 def _styles(gen: Generator, seed: int, name: str, number: int) -> Image.Image:
+    names = _some(gen)
     source = np.full(number, class_index(name, gen.classes))
-    codes = gen.draw_codes(source, np.arange(number), seed)
-    rows = []
-    for other in _some(gen):
-        target = np.full(number, class_index(other, gen.classes))
-        rows.append(gen.decode_codes(recentred(gen, codes, source, target), target))
-    return row_grid(rows, _some(gen))
+    codes = np.tile(gen.draw_codes(source, np.arange(number), seed), (len(names), 1))
+    targets = np.repeat([class_index(other, gen.classes) for other in names], number)
+    images = gen.decode_codes(recentred(gen, codes, np.tile(source, len(names)), targets), targets)
+    return row_grid(list(images.reshape(len(names), number, *images.shape[1:])), names)
 
 
 def _variants(
