@@ -105,7 +105,8 @@ class SyntheticOverSampler(BaseOverSampler):
         pixels, labels = _pixels(X), np.asarray(labels)
         if len(pixels) != len(labels):
             raise DataError(f"expected one label an image, but got {len(pixels)} images and {len(labels)} labels.")
-        self._images(pixels)
+        _check_pixels(pixels)
+        self._image_shape(pixels)
         if pixels.ndim == 2:
             self.n_features_in_ = pixels.shape[1]
         return pixels, labels, self._one_hot
@@ -116,10 +117,11 @@ class SyntheticOverSampler(BaseOverSampler):
         self.generator_ = None
         if not wanted:
             return X.copy(), y.copy()
-        images, seed = self._images(X), self._seed()
-        values = np.unique(y)
+        shape, seed = self._image_shape(X), self._seed()
+        images = X.astype(np.uint8, copy=False).reshape(len(X), *shape)
+        values, positions = np.unique(y, return_inverse=True)
         if self.generator is None:
-            generator, places = self._trained(images, y, seed), np.arange(len(values))
+            generator, places = self._trained(images, positions, values, seed), np.arange(len(values))
         else:
             given = self.generator
             generator = given if isinstance(given, Generator) else load_generator(os.fspath(given))
@@ -130,13 +132,12 @@ class SyntheticOverSampler(BaseOverSampler):
         plan = Plan(labels, np.concatenate([np.arange(number) for number in numbers]))
         warn_of_unseen(plan, generator)
         samples = generator.sample_named(plan.labels, plan.indices, seed)
-        _, height, width, channels = images.shape
+        height, width, channels = shape
         samples = fit(samples, (channels, height, width)).reshape(len(samples), *X.shape[1:]).astype(X.dtype)
         return np.concatenate([X, samples]), np.concatenate([y, np.repeat(np.array(list(wanted), y.dtype), numbers)])
 
-    def _images(self, pixels: NDArray[Any]) -> NDArray[np.uint8]:
-        """Return what came as uint8 images (N, H, W, C)."""
-        images = _as_bytes(pixels)
+    def _image_shape(self, pixels: NDArray[Any]) -> tuple[int, int, int]:
+        """Return the shape (H, W, C) of an image."""
         if self.image_shape is None and pixels.ndim == 2:
             raise ConfigError(
                 f"expected image_shape, as X holds rows of {pixels.shape[1]} pixels; for instance image_shape=(28, 28)."
@@ -150,14 +151,15 @@ class SyntheticOverSampler(BaseOverSampler):
                 f"expected images of shape (N, H, W) or (N, H, W, C) with C in 1, 3, or rows of H·W·C pixels with "
                 f"image_shape, but got {what} of shape {pixels.shape}.{hint}"
             )
-        return images.reshape(len(pixels), *shape[:2], channels)
+        return shape[0], shape[1], channels
 
-    def _trained(self, images: NDArray[np.uint8], y: NDArray[Any], seed: int) -> Generator:
+    def _trained(
+        self, images: NDArray[np.uint8], labels: NDArray[np.int64], values: NDArray[Any], seed: int
+    ) -> Generator:
         """Return a generator trained on the images, whose classes are the values of ``y`` in order."""
         settings = {"progress": False, **(self.settings or {})}
         if clash := [name for name in _OWN if name in settings]:
             raise ConfigError(f"settings: expected none of {', '.join(_OWN)}, but got {clash[0]!r}.")
-        values, labels = np.unique(y, return_inverse=True)
         names = [self._name(value) for value in values.tolist()]
         data = synthaug.ImageDataset.from_arrays(images, labels, names)
         return synthaug.fit(data, self.family, steps=self.steps, seed=seed, **settings)
@@ -227,10 +229,10 @@ def _pixels(images: Any) -> NDArray[Any]:
         raise DataError(f"expected images of one size, but they do not form one array ({error}).") from error
 
 
-def _as_bytes(pixels: NDArray[Any]) -> NDArray[np.uint8]:
-    """Return pixels as uint8; of other types whole numbers from 0 to 255 that the type can hold."""
+def _check_pixels(pixels: NDArray[Any]) -> None:
+    """Raise `DataError` unless pixels are uint8 or, of a type that holds them, whole numbers from 0 to 255."""
     if pixels.dtype == np.uint8:
-        return pixels
+        return
     number = pixels.dtype.kind in "iuf" and pixels.size > 0
     holds = number and (pixels.dtype.kind == "f" or np.iinfo(pixels.dtype).max >= 255)
     if not holds or (pixels != np.round(pixels)).any() or pixels.min() < 0 or not 1 < pixels.max() <= 255:
@@ -246,4 +248,3 @@ def _as_bytes(pixels: NDArray[Any]) -> NDArray[np.uint8]:
             DataWarning,
             stacklevel=2,
         )
-    return pixels.astype(np.uint8)

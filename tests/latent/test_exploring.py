@@ -105,8 +105,8 @@ def test_of_many_classes_some_are_shown() -> None:
     assert len(samples.options) == 40
     assert len(samples.value) == 12
     assert (samples.value[0], samples.value[-1]) == ("c0", "c39")
-    few = views_of(gen)[0].draw(gen, 0, gen.classes[:10], 1)
-    assert views_of(gen)[0].draw(gen, 0, gen.classes, 1).height > 3.9 * few.height
+    ten = views_of(gen)[0].draw(gen, 0, gen.classes[:10], 1)
+    assert views_of(gen)[0].draw(gen, 0, gen.classes, 1).height > 3.9 * ten.height
 
 
 @pytest.fixture(scope="module")

@@ -64,7 +64,7 @@ class View:
         name: Short, for a tab.
         about: What is to be seen, in a sentence.
         controls: Of its settings, in the order in which ``draw`` takes their values.
-        draw: Called with generator, seed and the values; raises what the library raises.
+        draw: Called with generator, seed and the values, an image where a `Picture` is; raises what the library raises.
     """
 
     name: str
@@ -147,22 +147,14 @@ def _styles(gen: Generator, seed: int, name: str, number: int) -> Image.Image:
     return row_grid(list(images.reshape(len(names), number, *images.shape[1:])), names)
 
 
-def _variants(
-    gen: Generator, seed: int, image: Image.Image | None, name: str, strength: float, number: int
-) -> Image.Image:
-    given = read_images(_there(image), gen)
+def _variants(gen: Generator, seed: int, image: Image.Image, name: str, strength: float, number: int) -> Image.Image:
+    given = read_images(image, gen)
     made = vary(gen, given, name, strength, number, seed)[0]
     return row_grid([np.concatenate([given, made])], [name], headings=["yours", *map(str, range(1, number + 1))])
 
 
-def _swapped(gen: Generator, seed: int, image: Image.Image | None, name: str) -> Image.Image:
-    given = read_images(_there(image), gen)
+def _swapped(gen: Generator, seed: int, image: Image.Image, name: str) -> Image.Image:
+    given = read_images(image, gen)
     names = _some(gen)
     made = swap_class(gen, np.repeat(given, len(names), axis=0), list(names), name)
     return row_grid([given, *made[:, None]], ["yours", *names])
-
-
-def _there(image: Image.Image | None) -> Image.Image:
-    if image is None:
-        raise ConfigError("expected an image: drop one on the page.")
-    return image
