@@ -6,6 +6,7 @@ The stand-ins show what is asked of the libraries; whether these still take it, 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # benchmarks are run from the checkout, not installed
 
+from benchmarks.peers import lightweight_gan as peers_lightweight_gan
 from benchmarks.peers import peer_samples
 from benchmarks.peers import pythae as peers_pythae
 from synthaug.data import ImageDataset
@@ -219,6 +221,107 @@ def test_ddpm_sees_padded_images_with_their_classes_and_gives_them_back_without_
     for batch, classes in model.batches:
         assert batch.shape[1:] == (3, 8, 8)  # a multiple of four
         assert torch.allclose(batch, ((classes + 1) * 100 / 255)[:, None, None, None].expand_as(batch))
+
+
+LIGHTWEIGHT_GAN = '''
+import torch
+from torch import nn
+
+assert torch.cuda.is_available(), "You need to have an Nvidia GPU with CUDA installed."
+
+
+class Blur(nn.Module):
+    pass
+
+
+class LightweightGAN(nn.Module):
+    """A generator of one level with white padding, and a discriminator that tells the mean level."""
+
+    made = []
+
+    def __init__(self, *, latent_dim, image_size, fmap_max, greyscale):
+        super().__init__()
+        self.latent_dim, self.side, self.width, self.channels = latent_dim, image_size, fmap_max, 1 if greyscale else 3
+        self.blur = Blur()
+        self.level, self.factor = nn.Parameter(torch.zeros(())), nn.Parameter(torch.ones(()))
+        self.G_opt, self.D_opt = torch.optim.SGD([self.level], 0.01), torch.optim.SGD([self.factor], 0.01)
+        self.real, self.penalised, self.drawn = [], [], []
+        self.made.append(self)
+        self.cuda(0)
+
+    def G(self, noise):
+        if not self.training:
+            self.drawn.append(len(noise))
+            samples = torch.full((len(noise), self.channels, self.side, self.side), 1.5)
+            samples[:, :, :6, :5] = 100 * len(self.made) / 255
+            return samples
+        return self.level.expand(len(noise), self.channels, self.side, self.side)
+
+    def D_aug(
+        self, images, detach=False, input_requires_grad=False, return_discr_input=False, calc_aux_loss=False, **how
+    ):
+        assert how == {"prob": 0.3, "types": ["translation", "cutout"]}
+        if detach:
+            images = images.detach().requires_grad_(input_requires_grad)
+        if calc_aux_loss:
+            self.real.append(images.detach())
+            self.penalised.append(images.requires_grad)
+        told = self.factor * images.mean((1, 2, 3))
+        answer = told, told, self.factor.square() if calc_aux_loss else None
+        return (images, answer) if return_discr_input else answer
+
+
+def hinge_loss(real, fake):
+    return ((1 + real).relu() + (1 - fake).relu()).mean()
+
+
+def gen_hinge_loss(fake, real):
+    assert real is None
+    return fake.mean()
+'''
+
+
+@pytest.fixture
+def lightweight_gan(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """A library that wants a GPU when it is imported and when a model is made."""
+    package = tmp_path / "lightweight_gan"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    (package / "lightweight_gan.py").write_text(LIGHTWEIGHT_GAN)
+    names = ("lightweight_gan", "lightweight_gan.lightweight_gan")
+    for name in names:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield
+    for name in names:
+        sys.modules.pop(name, None)
+
+
+def test_lightweight_gan_has_a_model_a_class_on_the_processor(lightweight_gan: None) -> None:
+    images, labels = peer_samples("lightweight-gan", levels(), per_class=130, seed=0, minutes=0.004, width=8)
+    assert labels.tolist() == [0] * 130 + [1] * 130
+    assert (images.dtype, images.shape) == (np.uint8, (260, 6, 5, 3))
+    assert [np.unique(images[labels == label]).tolist() for label in (0, 1)] == [[100], [200]]  # without padding
+    library = sys.modules["lightweight_gan.lightweight_gan"]
+    assert len(library.LightweightGAN.made) == 2
+    for model, level in zip(library.LightweightGAN.made, (100, 200), strict=True):
+        assert (model.side, model.width, model.channels, sum(model.drawn)) == (32, 8, 3, 130)
+        assert isinstance(model.blur, nn.Identity)
+        assert all(torch.allclose(batch, torch.full((4, 3, 32, 32), level / 255)) for batch in model.real)
+        assert len(model.penalised) > 4
+        assert model.penalised == [step % 4 == 0 for step in range(len(model.penalised))]
+        assert 0.0 not in (float(model.level.detach()), float(model.factor.detach()) - 1)  # both were trained
+    assert not torch.cuda.is_available()
+    assert nn.Module.cuda.__module__ == "torch.nn.modules.module"
+    assert isinstance(library.Blur(), library.Blur)
+
+
+def test_lightweight_gan_takes_no_step_whose_loss_is_not_finite(lightweight_gan: None) -> None:
+    parameter = nn.Parameter(torch.ones(()))
+    optimizer = torch.optim.SGD([parameter], 0.1)
+    for factor in (torch.nan, torch.inf, 1.0):
+        peers_lightweight_gan._step(optimizer, parameter * factor)
+    assert float(parameter.detach()) == pytest.approx(0.9)
 
 
 def test_an_unknown_peer_is_refused_with_the_nearest() -> None:
