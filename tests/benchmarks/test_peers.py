@@ -5,6 +5,9 @@ The stand-ins show what is asked of the libraries; whether these still take it, 
 
 from __future__ import annotations
 
+import contextlib
+import importlib.util
+import random
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -322,6 +325,49 @@ def test_lightweight_gan_takes_no_step_whose_loss_is_not_finite(lightweight_gan:
     for factor in (torch.nan, torch.inf, 1.0):
         peers_lightweight_gan._step(optimizer, parameter * factor)
     assert float(parameter.detach()) == pytest.approx(0.9)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("lightweight_gan") is None, reason="wants lightweight-gan (bench extra)")
+def test_a_step_of_lightweight_gan_is_that_of_its_own_trainer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two steps in fp32, the first with the gradient penalty: the same weights to the bit."""
+    images, steps = torch.rand(20, 1, 32, 32), 2
+
+    def model() -> Any:
+        torch.manual_seed(0)
+        made = peers_lightweight_gan._gan(32, 1, width=32)
+        torch.manual_seed(1)
+        random.seed(1)
+        return made
+
+    class Scaler(SimpleNamespace):
+        scale = staticmethod(lambda loss: loss)
+        step = staticmethod(lambda optimizer: optimizer.step())
+        update = staticmethod(lambda: None)
+
+    untrained, ours = model(), model()
+    clock = iter([0] * (1 + steps) + [2])
+    monkeypatch.setattr(peers_lightweight_gan, "time", SimpleNamespace(process_time=lambda: next(clock)))
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: contextlib.nullcontext())
+    peers_lightweight_gan._train(ours, images, 1, np.random.default_rng(0))
+
+    with peers_lightweight_gan._on_the_processor() as library:
+        pass
+    theirs, drawn = model(), np.random.default_rng(0)
+    trainer = library.Trainer.__new__(library.Trainer)
+    vars(trainer).update(
+        GAN=theirs, loader=iter(lambda: images[torch.from_numpy(drawn.integers(20, size=4))], None), steps=0, rank=0,
+        batch_size=4, world_size=1, gradient_accumulate_every=1, aug_prob=0.3, aug_types=["translation", "cutout"],
+        gp_weight=10, is_ddp=False, is_main=False, amp=False, dual_contrast_loss=False, D_scaler=Scaler(),
+        G_scaler=Scaler(),
+    )  # fmt: skip
+    monkeypatch.setattr(Tensor, "cuda", lambda self, *_: self)
+    monkeypatch.setattr(library, "torch", SimpleNamespace(**vars(torch) | {"device": lambda _: torch.device("cpu")}))
+    for _ in range(steps):
+        trainer.train()
+
+    before, after, expected = ([*one.G.parameters(), *one.D.parameters()] for one in (untrained, ours, theirs))
+    assert all(torch.equal(one, other) for one, other in zip(after, expected, strict=True))
+    assert not any(torch.equal(one, other) for one, other in zip(after, before, strict=True))
 
 
 def test_an_unknown_peer_is_refused_with_the_nearest() -> None:
