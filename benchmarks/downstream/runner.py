@@ -290,25 +290,16 @@ def cell_key(dataset: str, regime: str, classifier: str) -> str:
 
 
 def _merged(path: Any, names: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Keep the arms of earlier plans; those of the same name are replaced, unless they hold more seeds.
-
-    A real-only arm whose settings are chosen otherwise by now stays, too, if samples stand beside it that are not run
-    anew.
-    """
+    """Keep the arms of earlier plans; those of the same name are replaced, unless they hold more seeds."""
 
     def key(arm: dict[str, Any]) -> tuple[Any, ...]:
         return arm["base"], arm["bank"], arm["policy"]
 
     known = {key(arm): arm for arm in (read_json(path)["arms"] if path.exists() else [])}
-    leant_on = {arm["base"] for arm in known.values() if arm["bank"]} - {arm["base"] for arm in names if arm["bank"]}
     for arm in names:
         before = known.get(key(arm))
-        if before is not None:
-            common = min(len(before["runs"]), len(arm["runs"]))
-            same = before["runs"][:common] == arm["runs"][:common]
-            if (same and common == len(arm["runs"])) or (not same and not arm["bank"] and arm["base"] in leant_on):
-                continue
-        known[key(arm)] = arm
+        if before is None or before["runs"][: len(arm["runs"])] != arm["runs"]:
+            known[key(arm)] = arm
     return list(known.values())
 
 
