@@ -168,9 +168,7 @@ class _Run:
         for regime, classifier in self.plan.cells():
             chosen = choices[regime, classifier]
             names: list[dict[str, Any]] = []
-            for base, bank, policy in self._arms(chosen):
-                if base not in self._used(chosen) and not others:
-                    continue
+            for base, bank, policy in self._arms(chosen, others):
                 group = []
                 for seed in self.seeds:
                     samples = None
@@ -195,8 +193,7 @@ class _Run:
             path = self.places.results / f"arms-{cell_key(self.plan.name, regime, classifier)}.json"
             write_json(path, {**_cell(self.plan.name, regime, classifier), "arms": _merged(path, names)})
         self.perform(compared)
-        if others:
-            self.perform(alone)
+        self.perform(alone)
 
     def _policy(self, name: str, regime: str, seed: int, chosen: dict[str, Any]) -> dict[str, Any]:
         """Return a policy's settings, with the names of the classes that it stands for."""
@@ -216,14 +213,14 @@ class _Run:
             )
         return policy | {"classes": list(classes)}
 
-    def _arms(self, chosen: dict[str, Any]) -> Iterator[tuple[str, str | None, str | None]]:
-        """Yield (base, bank, policy): first the bases that get samples, without and with them, then all others."""
+    def _arms(self, chosen: dict[str, Any], others: bool) -> Iterator[tuple[str, str | None, str | None]]:
+        """Yield (base, bank, policy): first bases that get samples, without and with them, then others if wanted."""
         used = self._used(chosen)
         for base in used:
             yield base, None, None
             for arm in self.plan.sample_arms():
                 yield base, arm.bank, arm.policy
-        for base in self.plan.bases:
+        for base in self.plan.bases if others else ():
             if base not in used:
                 yield base, None, None
 

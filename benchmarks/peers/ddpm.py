@@ -12,9 +12,9 @@ import time
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 
+from benchmarks.peers.pixels import read_images, to_pixels
 from synthaug.data import ImageDataset
 
 _BATCH = 16
@@ -43,10 +43,9 @@ def ddpm_samples(
     """
     from denoising_diffusion_pytorch.classifier_free_guidance import GaussianDiffusion, Unet
 
-    channels, height, width_of_images = train.image_shape
-    side = -(-max(height, width_of_images) // 4) * 4
-    images = torch.from_numpy(train.take(np.arange(len(train)))).permute(0, 3, 1, 2).float().div(255)
-    images = F.pad(images, (0, side - width_of_images, 0, side - height), mode="replicate")
+    channels, *sides = train.image_shape
+    side = -(-max(sides) // 4) * 4
+    images = read_images(train, np.arange(len(train)), side)
     labels = torch.from_numpy(np.array(train.labels))
     network = Unet(dim=width, num_classes=len(train.classes), dim_mults=(1, 2), channels=channels)
     diffusion = GaussianDiffusion(network, image_size=side, sampling_timesteps=sampling_steps)
@@ -70,6 +69,4 @@ def ddpm_samples(
     average.eval()
     with torch.autocast("cpu", torch.bfloat16):
         parts = [average.sample(classes=part, cond_scale=guidance) for part in torch.split(wanted, 128)]
-    samples = torch.cat(parts)[:, :, :height, :width_of_images]
-    pixels: NDArray[np.uint8] = samples.mul(255).round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
-    return pixels
+    return to_pixels(torch.cat(parts), train)

@@ -14,6 +14,7 @@ for each of ten classes, and samples are noise.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -21,10 +22,10 @@ from unittest import mock
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from benchmarks.peers.pixels import read_images, to_pixels
 from synthaug.data import ImageDataset
 
 _BATCH = 4
@@ -45,22 +46,20 @@ def lightweight_gan_samples(
         seconds: Processor seconds of training, shared out evenly among classes.
         width: Features of a level at most; 512 by the library's own default.
     """
-    channels, height, width_of_images = train.image_shape
-    side = max(32, 1 << (max(height, width_of_images) - 1).bit_length())
+    channels, *sides = train.image_shape
+    side = max(32, 1 << (max(sides) - 1).bit_length())
     random = np.random.default_rng(seed)
     labels = np.asarray(train.labels)
     made = []
     for label in range(len(train.classes)):
-        pixels = torch.from_numpy(train.take(np.flatnonzero(labels == label))).permute(0, 3, 1, 2).float().div(255)
-        images = F.pad(pixels, (0, side - width_of_images, 0, side - height), mode="replicate")
+        images = read_images(train, np.flatnonzero(labels == label), side)
         gan = _gan(side, channels, width)
         _train(gan, images, seconds / len(train.classes), random)
         gan.eval()
         noise = torch.randn(per_class, gan.latent_dim)
         with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
             drawn = torch.cat([gan.G(part) for part in torch.split(noise, 128)])
-        samples = drawn[:, :, :height, :width_of_images].float().clamp(0, 1)
-        made.append(samples.mul(255).round().byte().permute(0, 2, 3, 1).cpu().numpy())
+        made.append(to_pixels(drawn.float(), train))
     return np.concatenate(made)
 
 
@@ -88,10 +87,10 @@ def _train(gan: Any, images: Tensor, seconds: float, random: np.random.Generator
 
     gan.train()
     end = time.process_time() + seconds
-    step = 0
-    while time.process_time() < end:
+    for step in itertools.count():
+        if time.process_time() >= end:
+            return
         penalised = step % _PENALTY_EVERY == 0
-        step += 1
         real = images[torch.from_numpy(random.integers(len(images), size=_BATCH))].requires_grad_(penalised)
         with torch.autocast("cpu", torch.bfloat16):
             with torch.no_grad():

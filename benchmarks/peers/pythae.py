@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from benchmarks.peers.pixels import read_images, to_pixels
 from synthaug.data import ImageDataset
 
 _BATCH = 64
@@ -64,12 +65,11 @@ def _each_class(train: ImageDataset, seconds: float, make: Any, draw: Any, seed:
     labels = np.asarray(train.labels)
     made = []
     for label in range(len(train.classes)):
-        pixels = train.take(np.flatnonzero(labels == label))
-        images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div(255).contiguous()
+        images = read_images(train, np.flatnonzero(labels == label))
         model = make(tuple(images.shape[1:]))
         _train(model, images, seconds / len(train.classes), seed)
         samples = draw(model.eval(), images).reshape(-1, *images.shape[1:])
-        made.append(samples.mul(255).round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy())
+        made.append(to_pixels(samples, train))
     return np.concatenate(made)
 
 
